@@ -1,0 +1,1 @@
+"""Photos with known cameras in, a neural signed-distance field and a mesh out."""

@@ -1,0 +1,177 @@
+"""Start-up of every command: correct numbers, flags, and one line for a user's mistake.
+
+Imports no floor and nothing heavy, so that `--help` answers at once and the XLA flag is set
+before anything imports JAX.
+"""
+
+import dis
+import importlib.metadata
+import os
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn
+
+from absl import flags
+
+# XLA's YNN reduce fusion for CPUs returns wrong sums (jaxlib 0.10.2, jax-ml/jax#39103) and drops
+# NaN from max and min (0.10.1 to 0.12.0.1, openxla/xla#21461), both without an error. An XLA
+# that does not know a flag aborts the process, so only the releases that were seen to accept it
+# get it. Delete when `check_backend` passes without it on every jaxlib that pyproject admits.
+_FUSION = "--xla_cpu_experimental_ynn_fusion_type"
+_NO_REDUCE = f"{_FUSION}=-reduce"
+_ACCEPTING = ("0.10.1", "0.10.2", "0.11.0", "0.11.1", "0.11.2", "0.12.0", "0.12.0.1")
+
+
+def correct_reductions() -> None:
+    """Turns off the XLA fusion that gets reductions wrong; call it before JAX is imported.
+
+    Keeps a user's own setting of that flag, and changes nothing when called again. `XLA_FLAGS`
+    that names a file of flags is left alone too: `check_backend` tells if that is harmful.
+    """
+    given = os.environ.get("XLA_FLAGS", "").strip()
+    names_a_file = bool(given) and not given.startswith("-")
+    known = importlib.metadata.version("jaxlib") in _ACCEPTING
+    if known and not names_a_file and _FUSION not in given:
+        os.environ["XLA_FLAGS"] = f"{given} {_NO_REDUCE}".strip()
+
+
+def check_backend() -> None:
+    """Refuses a backend whose reductions are wrong, by the two cases that were caught wrong.
+
+    Raises:
+        RuntimeError: the backend returns wrong numbers; the message has the remedy.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    # On jaxlib 0.10.2 half of these sums are wrong: rows of three float64 numbers, 32769 of them.
+    rows = np.linspace(-1, 1, 3 * 32769).reshape(-1, 3)
+    with jax.enable_x64(True), jax.default_matmul_precision("highest"):
+        matrix = jnp.eye(3)
+        row_sums = jax.jit(jax.vmap(lambda row: jnp.sum((matrix @ row) ** 2)))(rows)
+    numbers = np.ones(100_000, np.float32)
+    numbers[7] = np.nan
+    faults = []
+    if not np.allclose(row_sums, (rows**2).sum(axis=1), rtol=1e-6):
+        faults.append("sums are wrong")
+    if not np.isnan(jax.jit(jnp.max)(numbers)):
+        faults.append("max drops NaN")
+    if faults:
+        raise RuntimeError(
+            f"jaxlib {importlib.metadata.version('jaxlib')} computes wrong numbers on the "
+            f"{jax.default_backend()} backend ({', '.join(faults)}; "
+            f"XLA_FLAGS={os.environ.get('XLA_FLAGS', '')!r}); add {_NO_REDUCE} to XLA_FLAGS "
+            f"before JAX starts, with one of jaxlib {', '.join(_ACCEPTING)}"
+        )
+
+
+def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
+    """Runs a script: sets up XLA, parses the flags, calls `main`, exits with a status.
+
+    | what happened | shown | status |
+    |---|---|---|
+    | `main` returned | nothing more | 0 |
+    | `--help` or `-h` | the script's docstring and flags | 0 |
+    | a user's mistake: a flag, the config, bad input | `error: ...`, one line | 2 |
+    | a run that cannot go on: wrong backend, loss not finite | `error: ...`, one line | 1 |
+    | Ctrl-C | `interrupted` | 130 |
+    | anything else: a bug | its traceback | 1 |
+
+    Whatever fails while flags and config are read is the user's mistake. What `main` raises is
+    judged by who made it: `ValueError` and `TypeError` are a user's mistake, `RuntimeError` and
+    `FloatingPointError` the end of a run, if a `raise` statement of this package or the script
+    made them; `OSError` is a user's mistake if a call in our code, or in the standard library on
+    its behalf, failed. The same types out of JAX or NumPy, or out of a slip in our own
+    expressions, are bugs.
+
+    Args:
+        main: the script's work; it reads its flags itself.
+        required: names of the flags that must be given.
+    """
+    correct_reductions()
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(sys.modules["__main__"].__doc__, flags.FLAGS.main_module_help(), sep="\n")
+        sys.exit(0)
+    try:
+        _parse_flags(required)
+    except Exception as error:
+        _exit(f"error: {_flag_mistake(error)}; see --help", 2)
+    try:
+        main()
+    except KeyboardInterrupt:
+        _exit("interrupted", 130)
+    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError) as error:
+        if not _is_expected(error):
+            raise
+        _exit(f"error: {error}", 1 if isinstance(error, RuntimeError | FloatingPointError) else 2)
+    sys.exit(0)
+
+
+def _exit(message: str, status: int) -> NoReturn:
+    print(" ".join(message.split()), file=sys.stderr)
+    sys.exit(status)
+
+
+def _parse_flags(required: Sequence[str]) -> None:
+    for name in required:
+        if not any(re.match(rf"--?{name}(=|$)", argument) for argument in sys.argv):
+            raise flags.Error(f"--{name} is missing; expected {flags.FLAGS[name].help}")
+    arguments = flags.FLAGS(sys.argv)[1:]
+    if arguments:
+        raise flags.Error(f"argument {arguments[0]!r} is not a flag; expected --name=value")
+    for name in required:
+        value = flags.FLAGS[name].value
+        hasattr(value, "items")  # raises the OSError of a config file that was not loaded
+        if value in (None, ""):
+            raise flags.Error(f"--{name} is empty; expected {flags.FLAGS[name].help}")
+
+
+def _flag_mistake(error: Exception) -> str:
+    """What was wrong with the flags or the config; ml_collections quotes tracebacks around it."""
+    text = _innermost_text(error)
+    first, last = text.partition("\n")[0], text.strip().rpartition("\n")[2].strip()
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    if isinstance(error, flags.Error):
+        return text if first == last else f"{first.partition(': ')[0]}: {last}"
+    if isinstance(error, OSError | SyntaxError):
+        return f"the config cannot be read: {last}"
+    if where.filename.endswith(("config_dict.py", "config_path.py")):
+        return f"unknown config key: {text}"
+    return f"{type(error).__name__}: {text} ({where.filename}, line {where.lineno})"
+
+
+def _innermost_text(error: BaseException) -> str:
+    """The message, also of an error whose message is another error; a KeyError's unquoted."""
+    message = error.args[0] if len(error.args) == 1 else str(error)
+    return _innermost_text(message) if isinstance(message, BaseException) else str(message)
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether our own code made the error, on purpose or by asking the system for a file."""
+    maker = call = error.__traceback__
+    while call:
+        if not (isinstance(error, OSError) and _is_stdlib(call)):
+            maker = call
+        call = call.tb_next
+    if maker is None or not _is_ours(maker):
+        return False
+    opcode = maker.tb_frame.f_code.co_code[maker.tb_lasti]
+    return isinstance(error, OSError) or dis.opname[opcode] == "RAISE_VARARGS"
+
+
+def _is_stdlib(call: TracebackType) -> bool:
+    path = call.tb_frame.f_code.co_filename
+    inside = path.startswith((sysconfig.get_path("stdlib"), "<frozen"))
+    return inside and "site-packages" not in path
+
+
+def _is_ours(call: TracebackType) -> bool:
+    path = Path(call.tb_frame.f_code.co_filename).resolve()
+    script = Path(sys.modules["__main__"].__file__ or "").resolve()
+    return path == script or Path(__file__).resolve().parent in path.parents

@@ -1,0 +1,229 @@
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neural_sdf import launch
+
+ROOT = Path(__file__).parents[1]
+FLAG = "--xla_cpu_experimental_ynn_fusion_type"
+JAXLIB = importlib.metadata.version("jaxlib")
+
+# A script as ours are, whose work is a piece of Python given on the command line.
+SCRIPT = '''"""The script's own words."""
+import sys
+from absl import flags
+from ml_collections import config_flags
+from neural_sdf import launch
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "a config file")
+DO = flags.DEFINE_string("do", None, "Python to run")
+STEP = flags.DEFINE_integer("step", None, "a step")
+
+def main():
+    assert "jax" not in sys.modules
+    exec(compile(DO.value, __file__, "exec"), globals())
+
+if __name__ == "__main__":
+    launch.run(main, required=["config"])
+'''
+CONFIG = """from ml_collections import config_dict
+
+def get_config():
+    return config_dict.create(seed=0, train=dict(steps=10))
+"""
+
+
+def python(*arguments: str | Path, cwd: Path = ROOT, **environment: str):
+    inherited = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("script")
+    (folder / "script.py").write_text(SCRIPT)
+    (folder / "config.py").write_text(CONFIG)
+    (folder / "value.py").write_text('raise ValueError("a bad value")\n')
+    (folder / "missing_module.py").write_text("import no_such_module\n")
+    (folder / "syntax.py").write_text("def get_config(:\n")
+    (folder / "division.py").write_text("def get_config():\n    return 1 / 0\n")
+    (folder / "file.py").write_text('open("no_such_file")\n')
+    (folder / "nothing.py").write_text("")
+    (folder / "no_return.py").write_text("def get_config():\n    pass\n")
+    return folder
+
+
+def assert_one_line_error(result, status: int, *words: str):
+    assert result.returncode == status, result.stderr
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    assert len([line for line in result.stderr.splitlines() if "WARNING" not in line]) == 1
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["--config is missing", "a config file"]),
+        (["--config.seed=1"], ["--config is missing"]),
+        (["--config"], ["Missing value", "--config"]),
+        (["--config="], ["config", "empty"]),
+        (["--config=no_such.py"], ["no_such.py", "No such file"]),
+        (["--config=no_such.py", "--config.seed=1"], ["no_such.py", "No such file"]),
+        (["--config=."], ["directory"]),
+        (["--config=config.py", "--stp=1"], ["stp", "Did you mean", "step"]),
+        (["--config=config.py", "--step=one"], ["--step=one"]),
+        (["--config=config.py", "extra"], ["'extra'"]),
+        (["--config=config.py", "--config.sead=1"], ["'sead'", "seed"]),
+        (["--config=config.py", "--config.train.stps=1"], ["'stps'", '"steps"']),
+        (["--config=config.py", "--config.unheard.of=1"], ["unknown config key", "unheard"]),
+        (["--config=config.py", "--config.train.steps=ten"], ["--config.train.steps=ten"]),
+        (["--config=config.py", "--config.train=1"], ["--config.train=1"]),
+        (["--config=value.py"], ["value.py", "a bad value"]),
+        (["--config=missing_module.py"], ["no_such_module", "missing_module.py, line 1"]),
+        (["--config=syntax.py"], ["syntax.py, line 1"]),
+        (["--config=division.py"], ["division.py, line 2", "division by zero"]),
+        (["--config=file.py"], ["no_such_file"]),
+        (["--config=nothing.py"], ["get_config"]),
+        (["--config=no_return.py"], ["--config is empty"]),
+    ],
+)
+def test_mistaken_command_line_is_one_line_and_status_2(folder, arguments, words):
+    assert_one_line_error(python("script.py", *arguments, cwd=folder), 2, *words)
+
+
+@pytest.mark.parametrize(
+    ("work", "status", "words"),
+    [
+        ("raise ValueError('given, expected,\\n mend')", 2, ["given, expected, mend"]),
+        ("raise TypeError('mine')", 2, ["mine"]),
+        ("open('no_such_file')", 2, ["no_such_file"]),
+        ("import pathlib; pathlib.Path('no_such_file').read_text()", 2, ["no_such_file"]),
+        ("try: int('x')\nexcept ValueError as e: raise ValueError('wrapped') from e", 2, []),
+        ("raise RuntimeError('cannot go on')", 1, ["cannot go on"]),
+        ("raise FloatingPointError('step 3: eikonal')", 1, ["step 3: eikonal"]),
+    ],
+)
+def test_error_that_we_raise_is_one_line(folder, work, status, words):
+    result = python("script.py", "--config=config.py", f"--do={work}", cwd=folder)
+    assert_one_line_error(result, status, *words)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "int('x')",
+        "len(3)",
+        "launch.run.nothing",
+        "raise KeyError('k')",
+        "import numpy; numpy.load('no_such_file')",
+        "import json; json.loads('{')",
+        "import jax.numpy as jnp; jnp.ones(3) + jnp.ones(4)",
+    ],
+)
+def test_error_that_we_did_not_mean_keeps_its_traceback(folder, work):
+    result = python("script.py", "--config=config.py", f"--do={work}", cwd=folder)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("work", "status", "shown"),
+    [
+        ("pass", 0, ""),
+        ("raise SystemExit(7)", 7, ""),
+        ("raise KeyboardInterrupt", 130, "interrupted\n"),
+    ],
+)
+def test_exit_status_says_how_the_run_ended(folder, work, status, shown):
+    result = python("script.py", "--config=config.py", f"--do={work}", cwd=folder)
+    assert (result.returncode, result.stderr) == (status, shown)
+
+
+@pytest.mark.parametrize("script", ["train.py", "eval.py", "scripts/export_mesh.py"])
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_shows_the_command_and_its_own_flags_without_jax(script, flag):
+    result = python("-X", "importtime", script, flag)
+    assert result.returncode == 0
+    assert f"python {script} --" in result.stdout
+    assert "--workdir" in result.stdout
+    assert "--verbosity" not in result.stdout
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert not imported & {"jax", "jaxlib", "numpy", "tensorflow_datasets"}
+
+
+@pytest.mark.parametrize("script", ["train.py", "eval.py", "scripts/export_mesh.py"])
+def test_script_without_its_flags_says_which_is_missing(script):
+    assert_one_line_error(python(script), 2, "is missing")
+
+
+@pytest.mark.parametrize("version", ["0.10.1", "0.10.2", "0.11.2", "0.12.0.1"])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, f"{FLAG}=-reduce"),
+        ("", f"{FLAG}=-reduce"),
+        ("--xla_dump_to=x", f"--xla_dump_to=x {FLAG}=-reduce"),
+        (f"{FLAG}=+reduce", f"{FLAG}=+reduce"),
+        ("flags.txt", "flags.txt"),
+    ],
+)
+def test_flag_is_added_once_and_never_over_the_users_own(monkeypatch, version, given, expected):
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: version)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("XLA_FLAGS", given)
+    launch.correct_reductions()
+    assert os.environ["XLA_FLAGS"] == expected
+    launch.correct_reductions()
+    assert os.environ["XLA_FLAGS"] == expected
+
+
+@pytest.mark.parametrize("version", ["0.10.0", "0.12.1", "0.13.0"])
+def test_flag_is_not_added_for_a_jaxlib_that_may_not_know_it(monkeypatch, version):
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: version)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    launch.correct_reductions()
+    assert "XLA_FLAGS" not in os.environ
+
+
+CHECK = "from neural_sdf import launch; launch.check_backend()"
+
+
+def test_backend_of_the_tests_passes_the_check_and_stays_32_bit():
+    launch.check_backend()
+    import jax
+
+    assert not jax.config.read("jax_enable_x64")
+
+
+def test_backend_passes_the_check_with_the_flag_alone():
+    result = python("-c", CHECK, XLA_FLAGS=f"{FLAG}=-reduce", JAX_PLATFORMS="cpu")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif(JAXLIB != "0.10.2", reason=f"jaxlib {JAXLIB} has fewer faults than 0.10.2")
+def test_both_faults_are_seen_without_the_flag():
+    result = python("-c", CHECK, JAX_PLATFORMS="cpu")
+    assert result.returncode == 1
+    for words in ("RuntimeError", "sums are wrong", "max drops NaN", f"add {FLAG}=-reduce"):
+        assert words in result.stderr.splitlines()[-1]
+
+
+def test_flag_set_too_late_is_caught_by_the_check():
+    late = "import jax; jax.devices(); from neural_sdf import launch; launch.correct_reductions();"
+    result = python("-c", f"{late} launch.check_backend()", JAX_PLATFORMS="cpu")
+    assert "max drops NaN" in result.stderr.splitlines()[-1]
