@@ -1,0 +1,5 @@
+"""Equations whose solutions are differentiated by the implicit function theorem; pure JAX."""
+
+from neural_sdf.implicit.root import diagonal, root
+
+__all__ = ["diagonal", "root"]
