@@ -1,0 +1,16 @@
+"""Cameras, rays, similarity transforms and analytic signed-distance functions; pure JAX."""
+
+from neural_sdf.geometry.bounds import clip_to_sphere
+from neural_sdf.geometry.cameras import Rays, pixel_rays, project
+from neural_sdf.geometry.similarity import Similarity, compose, inverse, transform_points
+
+__all__ = [
+    "Rays",
+    "Similarity",
+    "clip_to_sphere",
+    "compose",
+    "inverse",
+    "pixel_rays",
+    "project",
+    "transform_points",
+]
