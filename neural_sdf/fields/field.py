@@ -1,0 +1,77 @@
+"""What a field is, and how a Flax module becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+
+class Field(NamedTuple):
+    """A learned shape and its colour, as a tuple of pure functions of (params, ...).
+
+    Distances are in scene units, negative inside; N is any number of points.
+
+    Attributes:
+        init: key -> params, a tree of plain dictionaries and arrays.
+        sdf: (params, points [N, 3]) -> distances [N]; what the tracer marches on.
+        surface: (params, points [N, 3]) -> (distance [N], gradient [N, 3], feature [N, F]) in one
+            pass; the gradient is not normalised.
+        radiance: (params, points [N, 3], gradients [N, 3], directions [N, 3], features [N, F]) ->
+            rgb [N, 3] in [0, 1]; directions are those of the rays, towards the surface.
+    """
+
+    init: Callable[[Array], Any]
+    sdf: Callable[[Any, Array], Array]
+    surface: Callable[[Any, Array], tuple[Array, Array, Array]]
+    radiance: Callable[[Any, Array, Array, Array, Array], Array]
+
+
+class FieldModule(Protocol):
+    """The methods a Flax module needs to become a `Field`; shapes as there."""
+
+    def distance(self, points: Array) -> Array:
+        """Signed distance, [N]."""
+        ...
+
+    def distance_and_feature(self, points: Array) -> tuple[Array, Array]:
+        """Signed distance [N], and what else the colour may depend on, [N, F]."""
+        ...
+
+    def radiance(
+        self, points: Array, gradients: Array, directions: Array, features: Array
+    ) -> Array:
+        """Colour in [0, 1], [N, 3]."""
+        ...
+
+
+def field_from_module(build: Callable[[nnx.Rngs], FieldModule]) -> Field:
+    """The field of a Flax module: the only place where a module becomes pure functions.
+
+    Args:
+        build: makes the module; called once for its structure, and once more by `init`.
+    """
+    graph, _ = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+
+    def init(key: Array) -> Any:
+        return nnx.to_pure_dict(nnx.split(build(nnx.Rngs(key)))[1])
+
+    def sdf(params: Any, points: Array) -> Array:
+        return nnx.merge(graph, params).distance(points)
+
+    def surface(params: Any, points: Array) -> tuple[Array, Array, Array]:
+        module = nnx.merge(graph, params)
+        distance, pullback, feature = jax.vjp(module.distance_and_feature, points, has_aux=True)
+        (gradient,) = pullback(jnp.ones_like(distance))
+        return distance, gradient, feature
+
+    def radiance(
+        params: Any, points: Array, gradients: Array, directions: Array, features: Array
+    ) -> Array:
+        return nnx.merge(graph, params).radiance(points, gradients, directions, features)
+
+    return Field(init, sdf, surface, radiance)

@@ -1,0 +1,113 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neural_sdf.fields import FIELDS, mlp
+from neural_sdf.tracing import trace
+
+IDR = {
+    "width": 512,
+    "depth": 8,
+    "skip": 4,
+    "num_features": 256,
+    "radiance_width": 512,
+    "radiance_depth": 4,
+    "weight_norm": True,
+}
+MEMBERS = {
+    "mlp": lambda: FIELDS["mlp"](radius=0.5),
+    "small mlp": lambda: mlp(width=48, depth=2, skip=0, num_features=8, num_octaves=4),
+    "mlp with weight norm": lambda: mlp(width=96, depth=4, skip=2, weight_norm=True),
+    "idr": lambda: mlp(**IDR),
+}
+RADII = {"mlp": 0.5}
+
+
+@pytest.fixture(scope="module", params=MEMBERS)
+def member(request):
+    field = MEMBERS[request.param]()
+    return request.param, field, jax.jit(field.init)(jax.random.key(3))
+
+
+def unit(key, count):
+    x = jax.random.normal(key, (count, 3))
+    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def test_fresh_field_is_a_sphere_of_the_stated_radius(member):
+    name, field, params = member
+    directions = unit(jax.random.key(0), 1000)
+    hits = trace(field.sdf, params, directions, -directions, near=0.0, far=1.0)
+    assert hits.hit.all()
+    radius = RADII.get(name, 0.6)
+    error = np.sqrt(np.mean(((1 - hits.t) / radius - 1) ** 2))
+    assert error < 0.05
+
+
+def test_surface_gives_the_distance_its_gradient_and_a_feature(member):
+    _, field, params = member
+    points = jax.random.uniform(jax.random.key(1), (64, 3), minval=-1.0, maxval=1.0)
+    distance, gradient, feature = field.surface(params, points)
+    np.testing.assert_allclose(distance, field.sdf(params, points), atol=1e-6)
+    expected = jax.vmap(jax.grad(lambda x: field.sdf(params, x[None])[0]))(points)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-4)
+    assert feature.shape[0] == 64 and feature.ndim == 2
+
+
+def test_value_gradient_and_second_derivative_are_finite_also_at_the_origin(member):
+    _, field, params = member
+    points = jnp.concatenate([jnp.zeros((1, 3)), unit(jax.random.key(2), 7)])
+
+    def loss(params, points):
+        distance, gradient, feature = field.surface(params, points)
+        rgb = field.radiance(params, points, gradient, -gradient, feature)
+        return jnp.sum(rgb) + jnp.sum(distance) + jnp.sum((jnp.sum(gradient**2, axis=-1) - 1) ** 2)
+
+    for leaf in jax.tree.leaves(jax.grad(loss, (0, 1))(params, points)):
+        assert np.isfinite(leaf).all()
+
+
+def test_radiance_is_a_colour_and_depends_on_the_direction(member):
+    _, field, params = member
+    points, directions = unit(jax.random.key(3), 32) * 0.6, unit(jax.random.key(4), 32)
+    _, gradient, feature = field.surface(params, points)
+    rgb = field.radiance(params, points, gradient, directions, feature)
+    assert rgb.shape == (32, 3) and (rgb >= 0).all() and (rgb <= 1).all()
+    other = field.radiance(params, points, gradient, -directions, feature)
+    assert np.abs(rgb - other).max() > 1e-4
+
+
+def test_jitted_field_is_the_eager_field(member):
+    _, field, params = member
+    points = unit(jax.random.key(5), 128)
+    np.testing.assert_allclose(
+        jax.jit(field.sdf)(params, points), field.sdf(params, points), atol=2e-6
+    )
+
+
+def test_parameters_are_plain_dictionaries_and_depend_on_the_key(member):
+    _, field, params = member
+    is_plain = lambda tree: (
+        not isinstance(tree, dict) or (type(tree) is dict and all(map(is_plain, tree.values())))
+    )
+    assert is_plain(params) and all(isinstance(x, jax.Array) for x in jax.tree.leaves(params))
+    other = jax.jit(field.init)(jax.random.key(4))
+    assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, (params, other)), strict=True))
+
+
+def test_weight_norm_makes_outputs_indifferent_to_the_length_of_a_kernel():
+    field = mlp(width=96, depth=2, skip=0, weight_norm=True)
+    params = field.init(jax.random.key(0))
+    points = unit(jax.random.key(6), 16)
+    before = field.sdf(params, points)
+    params["geometry"]["layers"][1]["kernel"] *= 3.0
+    np.testing.assert_allclose(field.sdf(params, points), before, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"width": 0}, {"depth": -1}, {"skip": 4}, {"skip": -1}, {"width": 32}]
+)
+def test_sizes_that_make_no_network_are_refused_with_the_key_to_set(settings):
+    with pytest.raises(ValueError, match=r"expected .*set config\.field\."):
+        mlp(**settings)
