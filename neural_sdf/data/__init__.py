@@ -1,0 +1,15 @@
+"""Photo sets in their own layouts become a `Scene`, and a scene gives batches of pixels."""
+
+from neural_sdf.data.load import FORMATS, load_scene
+from neural_sdf.data.scene import Batch, Scene, Source, pixel_batch, sample_batch, view_pixels
+
+__all__ = [
+    "FORMATS",
+    "Batch",
+    "Scene",
+    "Source",
+    "load_scene",
+    "pixel_batch",
+    "sample_batch",
+    "view_pixels",
+]

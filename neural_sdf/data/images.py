@@ -1,0 +1,153 @@
+"""Photos and masks from image files.
+
+Any 8-bit image becomes RGB: grey is expanded and a palette looked up. Of 16-bit values the high
+byte is kept. Transparency is straight alpha on the stored values: rgb · a + background · (1 − a).
+Files whose meaning would have to be guessed (CMYK, float, rotated by EXIF) are refused.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Shaped, UInt8
+from PIL import ExifTags, Image
+
+from neural_sdf.data.capture import View
+
+EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+LUMA = np.array(
+    [0.299, 0.587, 0.114], np.float32
+)  # ITU-R BT.601, what "grey value" means to Pillow
+HALF = 127.5  # of 255
+
+
+class Header(NamedTuple):
+    """What an image file says before its pixels: size in pixels, and whether it has alpha."""
+
+    height: int
+    width: int
+    has_alpha: bool
+
+
+def read_header(path: Path) -> Header:
+    """Size and transparency of an image file.
+
+    Raises:
+        ValueError: if the file is not an image, or of a kind that is refused.
+    """
+    with _opened(path) as image:
+        return Header(image.height, image.width, _has_alpha(image))
+
+
+def read_view(
+    view: View, *, downscale: int, background: float
+) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    """Photo and mask of a view, reduced by an integer factor.
+
+    The mask is where more than half of a reduced pixel is on the object.
+
+    Args:
+        view: names the files.
+        downscale: pixels averaged into one, along each side.
+        background: grey in [0, 1] that transparent photos are laid on.
+    """
+    rgb, alpha = _read_rgb(view.image, background)
+    if view.mask is not None:
+        inside = _read_mask(view.mask)
+    elif alpha is not None:
+        inside = alpha
+    else:
+        raise ValueError(f"{view.image} has neither a mask nor an alpha channel; give it one")
+    reduced = np.rint(box_average(rgb, downscale)).astype(np.uint8)
+    return reduced, box_average(inside, downscale) > 0.5
+
+
+def box_average(values: Shaped[np.ndarray, "H W *c"], factor: int) -> Float32[np.ndarray, "h w *c"]:
+    """Means over factor × factor blocks; the remainder at the right and bottom is cut off."""
+    height, width = (side // factor for side in values.shape[:2])
+    whole = values[: height * factor, : width * factor]
+    blocks = whole.reshape(height, factor, width, factor, *values.shape[2:])
+    return blocks.mean(axis=(1, 3), dtype=np.float32)
+
+
+def downscale_intrinsics(
+    intrinsics: Float64[np.ndarray, "3 3"], factor: int
+) -> Float64[np.ndarray, "3 3"]:
+    """K of the photo reduced by `box_average`: exact, since pixel (0, 0) begins at (0, 0)."""
+    return intrinsics / np.array([[factor], [factor], [1.0]])
+
+
+def _read_rgb(
+    path: Path, background: float
+) -> tuple[Shaped[np.ndarray, "H W 3"], Float[np.ndarray, "H W"] | None]:
+    """Values in [0, 255], with transparency laid on the background, and alpha in [0, 1] if any."""
+    with _opened(path) as image:
+        has_alpha = _has_alpha(image)
+        if image.mode in EIGHT_BIT:
+            pixels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
+        else:
+            high_byte = (np.asarray(image) >> 8).astype(np.uint8)
+            pixels = np.repeat(high_byte[..., None], 3, axis=-1)
+        _refuse_rotation(image, path)  # again: a PNG may carry EXIF behind its pixels
+    if not has_alpha:
+        return pixels, None
+    alpha = pixels[..., 3] / np.float32(255)
+    rgb = pixels[..., :3] * alpha[..., None]
+    return rgb + np.float32(255 * background) * (1 - alpha[..., None]), alpha
+
+
+def _read_mask(path: Path) -> Bool[np.ndarray, "H W"]:
+    """True where the grey value is above half; what is transparent is background."""
+    rgb, _ = _read_rgb(path, background=0.0)
+    return rgb @ LUMA > HALF
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return "A" in image.getbands() or "transparency" in image.info
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file of a kind that is read; whatever Pillow meets inside it names the file."""
+    try:
+        with Image.open(path) as image:
+            if not _is_read(image):
+                raise ValueError(f"its colour mode is {image.mode}, expected 8-bit RGB or grey")
+            _refuse_rotation(image, path)
+            yield image
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise ValueError(_unreadable(path, error)) from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    # Pillow's own sentence for a file that is no image ends with its path; say it once.
+    reason = str(error).replace(f" {str(path)!r}", "")
+    return (
+        f"image {path} cannot be read: {reason}; expected a whole PNG or JPEG file of 8-bit RGB or"
+        " grey, with or without alpha; write the file anew"
+    )
+
+
+def _is_read(image: Image.Image) -> bool:
+    # Pillow before 11 opens a 16-bit grey PNG with mode I.
+    sixteen_bit = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
+    return image.mode in EIGHT_BIT or sixteen_bit
+
+
+def _refuse_rotation(image: Image.Image, path: Path) -> None:
+    """Stops at a photo to be shown turned: its camera may mean the stored pixels or the shown."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return  # getexif would decode all pixels to look behind them
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if orientation != 1:
+        raise ValueError(
+            f"its EXIF orientation is {orientation}, expected 1, since the camera does not say"
+            f" whether it means the pixels before or after the turn"
+        )

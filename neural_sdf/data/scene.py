@@ -1,0 +1,98 @@
+"""The one record that every photo format becomes, and the batches drawn from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Bool, Float, Int, UInt8
+
+from neural_sdf.geometry import Rays, Similarity, pixel_rays
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What a scene knows besides numbers; static under `jit`.
+
+    Attributes:
+        names: name of each view, in the scene's order.
+        indices: position of each view in the order of its files, counted from 0; `data.holdout_*`
+            speaks of these.
+        reference: signed distance of the true surface in the scene frame, where it is known.
+    """
+
+    names: tuple[str, ...]
+    indices: tuple[int, ...]
+    reference: Callable[[Array], Array] | None = None
+
+
+class Scene(NamedTuple):
+    """Photos with cameras, in a frame where the region of interest is the unit sphere.
+
+    Views for training come first, held-out views after them. Pixels of all views lie in one flat
+    buffer, row by row, one view after the other, so that sizes may differ.
+
+    Attributes:
+        rgb: photo values as stored in the files, [P, 3].
+        mask: true on the object, [P].
+        offsets: first pixel of each view, and P at the end, [V + 1].
+        sizes: (height, width) of each view, [V, 2].
+        intrinsics: K of each view, half-pixel centres, [V, 3, 3].
+        scene_from_camera: rigid OpenCV pose of each view in the scene frame, [V, 4, 4].
+        num_train: how many views, from the first, are for training, [].
+        world_from_scene: takes the scene frame back to the photos' own world.
+        source: names and file positions of the views.
+    """
+
+    rgb: UInt8[Array | np.ndarray, "P 3"]
+    mask: Bool[Array | np.ndarray, " P"]
+    offsets: Int[Array | np.ndarray, " V+1"]
+    sizes: Int[Array | np.ndarray, "V 2"]
+    intrinsics: Float[Array | np.ndarray, "V 3 3"]
+    scene_from_camera: Float[Array | np.ndarray, "V 4 4"]
+    num_train: Int[Array | np.ndarray, ""]
+    world_from_scene: Similarity
+    source: Source
+
+
+class Batch(NamedTuple):
+    """Pixels with their rays.
+
+    Attributes:
+        rays: through the pixel centres, scene frame, [N].
+        rgb: in [0, 1], [N, 3].
+        mask: true on the object, [N].
+    """
+
+    rays: Rays
+    rgb: Float[Array, "N 3"]
+    mask: Bool[Array, " N"]
+
+
+def sample_batch(key: Array, scene: Scene, n: int) -> Batch:
+    """`n` pixels drawn uniformly, with replacement, from all pixels of the training views."""
+    num_pixels = jnp.asarray(scene.offsets)[scene.num_train]
+    return pixel_batch(scene, jax.random.randint(key, (n,), 0, num_pixels))
+
+
+def pixel_batch(scene: Scene, pixels: Int[Array, " N"]) -> Batch:
+    """The batch of given positions in the flat pixel buffer."""
+    offsets, sizes = jnp.asarray(scene.offsets), jnp.asarray(scene.sizes)
+    view = jnp.searchsorted(offsets, pixels, side="right") - 1
+    row, column = jnp.divmod(pixels - offsets[view], sizes[view, 1])
+    centres = jnp.stack([column, row], axis=-1) + 0.5
+    intrinsics = jnp.asarray(scene.intrinsics)[view]
+    rays = pixel_rays(intrinsics, jnp.asarray(scene.scene_from_camera)[view], centres)
+    rgb = jnp.asarray(scene.rgb)[pixels].astype(centres.dtype) / 255
+    return Batch(rays, rgb, jnp.asarray(scene.mask)[pixels])
+
+
+def view_pixels(scene: Scene, view: int) -> range:
+    """Positions of one view's pixels in the flat buffer, row by row."""
+    return range(int(scene.offsets[view]), int(scene.offsets[view + 1]))

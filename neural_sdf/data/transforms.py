@@ -1,0 +1,235 @@
+"""Cameras in json: the layouts of Blender and NeRF, of nerfstudio and of instant-ngp.
+
+The first has `transforms_train.json` and its like for each split, the others one `transforms.json`.
+Poses are camera to world with OpenGL axes (x right, y up, z backward). Principal points count from
+the corner of the first pixel, as in the whole project. Keys of a frame overrule those of the file;
+`applied_transform` only says where the poses came from and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from neural_sdf.data.capture import Capture, View, refuse_faults, require_files
+from neural_sdf.data.images import read_header
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])  # of the camera axes: columns of the pose
+CAMERA_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL")
+DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+
+
+class Frame(NamedTuple):
+    """One entry of a json file, with the file's own keys behind its own."""
+
+    origin: str
+    settings: Mapping[str, Any]
+    image: Path
+    mask: Path | None
+    is_test: bool
+
+
+def is_transforms(folder: Path) -> bool:
+    """Whether a folder holds this layout."""
+    return any((folder / name).is_file() for name in ("transforms_train.json", "transforms.json"))
+
+
+def read_transforms(folder: Path, cameras: str) -> Capture:
+    """Views of a folder with `transforms_train.json` or, without it, `transforms.json`.
+
+    Views of `transforms_test.json`, or of `test_filenames`, are the test split; those of
+    `transforms_val.json`, or of `val_filenames`, are not used. The order is that of the frames in
+    the split files, and of the sorted file names in a single file.
+
+    Args:
+        folder: holds the json files; no path in them may leave it.
+        cameras: not used, the layout fixes the names.
+
+    Raises:
+        ValueError: if the json is not as the format has it, or asks for what is not supported.
+        FileNotFoundError: if images or masks are missing; all are named.
+    """
+    del cameras
+    if (folder / "transforms_train.json").is_file():
+        frames = _read_frames(folder, "transforms_train.json")
+        if (folder / "transforms_test.json").is_file():
+            test = _read_frames(folder, "transforms_test.json")
+            frames += [frame._replace(is_test=True) for frame in test]
+    else:
+        frames = sorted(_read_frames(folder, "transforms.json"), key=lambda frame: frame.image)
+    files = [(f.origin, path) for f in frames for path in (f.image, f.mask) if path is not None]
+    require_files(folder, files, "restore them or delete their frames")
+    _refuse_unsupported(frames)
+    return Capture(tuple(_view(folder, frame) for frame in frames))
+
+
+def _read_frames(folder: Path, name: str) -> list[Frame]:
+    """The frames of one json file that are for training or testing."""
+    document = _read_json(folder / name)
+    common = {key: value for key, value in document.items() if key != "frames"}
+    test, val = (_file_names(document, key) for key in ("test_filenames", "val_filenames"))
+    frames = []
+    for i, entry in enumerate(document["frames"]):
+        origin = f"frame {i} of {name}"
+        if not isinstance(entry, dict):
+            raise ValueError(f"{origin} in {folder} is {entry!r:.40}; expected a json object")
+        image = _with_suffix(_inside(folder, entry.get("file_path"), f"file_path of {origin}"))
+        if os.path.relpath(image, folder) in val:
+            continue
+        mask = entry.get("mask_path")
+        mask = None if mask is None else _inside(folder, mask, f"mask_path of {origin}")
+        is_test = os.path.relpath(image, folder) in test
+        frames.append(Frame(origin, {**common, **entry}, image, mask, is_test))
+    return frames
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The document, with a list of frames that is not empty."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is not readable json ({error}); expected an object with 'frames'; mend it"
+        ) from error
+    frames = document.get("frames") if isinstance(document, dict) else None
+    if not isinstance(frames, list) or not frames:
+        raise ValueError(f"{path} has no frames; expected an object with a list 'frames'; mend it")
+    return document
+
+
+def _inside(folder: Path, name: Any, what: str) -> Path:
+    """A path of the json, which must stay in the scene's folder."""
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{what} in {folder} is {name!r:.40}; expected the path of a file")
+    plain = Path(os.path.normpath(name))
+    if plain.is_absolute() or ".." in plain.parts:
+        raise ValueError(
+            f"{what} is {name!r}, which is outside {folder}; expected a path relative to that"
+            " folder and inside it; move the files there and write their paths so"
+        )
+    return folder / plain
+
+
+def _with_suffix(path: Path) -> Path:
+    """The image meant by a path that may lack its extension; .png where nothing is found."""
+    if path.suffix.lower() in SUFFIXES or path.is_file():
+        return path
+    candidates = [path.with_name(path.name + suffix) for suffix in SUFFIXES]
+    return next((file for file in candidates if file.is_file()), candidates[0])
+
+
+def _file_names(document: dict[str, Any], key: str) -> set[str]:
+    names = document.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{key} is {names!r:.40}; expected a list of file names; mend the json")
+    return {os.path.normpath(name) for name in names}
+
+
+def _refuse_unsupported(frames: list[Frame]) -> None:
+    """Stops at lenses that are not pinholes and at masks given for some frames only."""
+    faults = []
+    for frame in frames:
+        lens = [(key, frame.settings.get(key)) for key in DISTORTION]
+        bent = [f"{key} = {value}" for key, value in lens if value]
+        model = frame.settings.get("camera_model", "PINHOLE")
+        if bent:
+            faults.append(f"{frame.origin} has lens distortion ({', '.join(bent)})")
+        elif model not in CAMERA_MODELS or frame.settings.get("is_fisheye"):
+            faults.append(f"{frame.origin} has camera_model {model!r}, fisheye or panoramic")
+    refuse_faults(
+        faults,
+        "expected pinhole cameras; undistort the photos first, e.g. with colmap image_undistorter,"
+        " and write their new intrinsics without distortion",
+    )
+    bare = [frame.origin for frame in frames if frame.mask is None]
+    if len(bare) < len(frames):
+        refuse_faults(
+            [f"{origin} has no mask_path, others have" for origin in bare],
+            "expected a mask for every frame or for none; add the missing ones",
+        )
+
+
+def _view(folder: Path, frame: Frame) -> View:
+    name = "_".join(frame.image.relative_to(folder).with_suffix("").parts)
+    size = (_pixels(frame, "h"), _pixels(frame, "w")) if _declares_size(frame) else None
+    pose = _pose(frame) * OPENCV_FROM_OPENGL
+    height, width = size or read_header(frame.image)[:2]
+    intrinsics = _intrinsics(frame, height, width)
+    return View(name, frame.origin, frame.image, frame.mask, intrinsics, pose, size, frame.is_test)
+
+
+def _declares_size(frame: Frame) -> bool:
+    return "w" in frame.settings and "h" in frame.settings
+
+
+def _pixels(frame: Frame, key: str) -> int:
+    value = _number(frame, key)
+    if value is None or not (value >= 1 and value == round(value)):
+        raise ValueError(f"{frame.origin} has {key} = {value}; expected a whole number of pixels")
+    return int(value)
+
+
+def _intrinsics(frame: Frame, height: int, width: int) -> Float64[np.ndarray, "3 3"]:
+    """K from focal lengths in pixels or angles of view.
+
+    Where not given, fl_y is fl_x and the principal point the photo's centre, as the tools that
+    write such files mean it.
+    """
+    fx = _focal(frame, "x", width)
+    if fx is None:
+        raise ValueError(
+            f"{frame.origin} has no focal length; expected 'fl_x' in pixels or 'camera_angle_x' in"
+            " radians, in the frame or for the whole file; add it"
+        )
+    fy, cx, cy = _focal(frame, "y", height), _number(frame, "cx"), _number(frame, "cy")
+    return np.array(
+        [
+            [fx, 0.0, width / 2 if cx is None else cx],
+            [0.0, fx if fy is None else fy, height / 2 if cy is None else cy],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+
+
+def _focal(frame: Frame, axis: str, extent: int) -> float | None:
+    """Focal length in pixels: extent / (2 tan(angle / 2))."""
+    focal, angle = _number(frame, f"fl_{axis}"), _number(frame, f"camera_angle_{axis}")
+    if focal is not None or angle is None:
+        return focal
+    if not 0 < angle < np.pi:
+        raise ValueError(
+            f"{frame.origin} has camera_angle_{axis} = {angle}; expected radians between 0 and pi"
+        )
+    return extent / (2 * np.tan(angle / 2))
+
+
+def _number(frame: Frame, key: str) -> float | None:
+    value = frame.settings.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
+        raise ValueError(f"{frame.origin} has {key} = {value!r:.40}; expected a number; mend it")
+    return float(value)
+
+
+def _pose(frame: Frame) -> Float64[np.ndarray, "4 4"]:
+    """The frame's matrix, OpenGL axes; a 3 by 4 one is completed."""
+    value = frame.settings.get("transform_matrix")
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        matrix = np.empty(0)
+    if matrix.shape == (3, 4):
+        matrix = np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])
+    if matrix.shape != (4, 4):
+        raise ValueError(
+            f"{frame.origin} has transform_matrix {value!r:.40}; expected 4 rows of 4 numbers"
+        )
+    return matrix
