@@ -1,0 +1,20 @@
+"""How good a field is: held-out views against their photos, meshes against a reference."""
+
+from neural_sdf.evaluation.images import (
+    comparison,
+    mask_iou,
+    psnr_masked,
+    ssim_masked,
+    write_png,
+)
+from neural_sdf.evaluation.meshes import MeshMetrics, compare_meshes
+
+__all__ = [
+    "MeshMetrics",
+    "compare_meshes",
+    "comparison",
+    "mask_iou",
+    "psnr_masked",
+    "ssim_masked",
+    "write_png",
+]

@@ -1,0 +1,31 @@
+"""From a signed-distance function to a mesh file: triangles, colours, frame, format."""
+
+from neural_sdf.export.files import WRITERS, read_mesh, replace_file, require_writer, write_mesh
+from neural_sdf.export.grid import grid_values
+from neural_sdf.export.mesh import (
+    Mesh,
+    MeshSummary,
+    as_trimesh,
+    colour_vertices,
+    describe,
+    extract_mesh,
+    share_on_sphere,
+    to_world,
+)
+
+__all__ = [
+    "WRITERS",
+    "Mesh",
+    "MeshSummary",
+    "as_trimesh",
+    "colour_vertices",
+    "describe",
+    "extract_mesh",
+    "grid_values",
+    "read_mesh",
+    "replace_file",
+    "require_writer",
+    "share_on_sphere",
+    "to_world",
+    "write_mesh",
+]
