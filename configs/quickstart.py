@@ -1,0 +1,45 @@
+"""The embedded scene: a cup on a saucer, nothing to download."""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config() -> ConfigDict:
+    """Small photos, a small network, minutes."""
+    return config_dict.create(
+        seed=0,
+        data=dict(
+            path="",
+            format="synthetic",
+            downscale=1,
+            cameras="cameras.npz",
+            holdout_every=8,
+            holdout_offset=4,
+            holdout_views=(),
+            centre=config_dict.placeholder(tuple),
+            radius=config_dict.placeholder(float),
+            background=1.0,
+        ),
+        field=dict(
+            name="mlp",
+            width=128,
+            depth=4,
+            skip=2,
+            num_features=64,
+            radiance_width=128,
+            radiance_depth=3,
+            point_octaves=0,
+            direction_octaves=1,
+        ),
+        render=dict(name="surface", dmin=2e-3, max_steps=128),
+        train=dict(
+            steps=2000,
+            batch_size=1024,
+            learning_rate=2e-3,
+            warmup=100,
+            decay="cosine",
+            march=dict(dmin=1e-2, max_steps=40),  # coarser than for images, and faster
+            weights=dict(colour=1.0, eikonal=0.1, mask=10.0),
+            log_every=50,
+            checkpoint_every=500,
+        ),
+    )

@@ -1,0 +1,32 @@
+"""Measures a trained field on the photos it has not seen, and on a reference mesh if there is one.
+
+    python eval.py --workdir=runs/quickstart
+
+Writes eval/metrics.json and side-by-side images into the workdir.
+"""
+
+from absl import flags
+
+from neural_sdf import launch
+
+WORKDIR = flags.DEFINE_string("workdir", "", "the folder of the run that train.py wrote")
+STEP = flags.DEFINE_integer("step", None, "the checkpoint's step; the latest if absent")
+REFERENCE = flags.DEFINE_string(
+    "reference", None, "a mesh file of the true surface, in the world frame of the photos"
+)
+RESOLUTION = flags.DEFINE_integer(
+    "resolution", 256, "cells along an edge of the grid whose mesh is compared with the reference"
+)
+
+
+def main() -> None:
+    """Imports the work late, so that --help and a mistyped flag need not wait for JAX."""
+    from neural_sdf import experiment
+
+    experiment.evaluate(
+        WORKDIR.value, step=STEP.value, reference=REFERENCE.value, resolution=RESOLUTION.value
+    )
+
+
+if __name__ == "__main__":
+    launch.run(main, required=["workdir"])

@@ -1,0 +1,8 @@
+"""Field and rays to colour, depth, normal and mask."""
+
+from neural_sdf.rendering.images import Image, render_image
+from neural_sdf.rendering.surface import Rendering, render_surface
+
+RENDERERS = {"surface": render_surface}
+
+__all__ = ["RENDERERS", "Image", "Rendering", "render_image", "render_surface"]

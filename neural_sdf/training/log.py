@@ -1,0 +1,95 @@
+"""What a run tells: a line of JSON for programs, a moving line for people."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+
+class MetricLog:
+    """`metrics.jsonl`: one object a line, with `step`; a value that is not finite is null."""
+
+    def __init__(self, path: Path, *, step: int):
+        """Opens the log, without the lines of steps after `step` and any line cut short."""
+        kept = [line for line in _lines(path) if line["step"] <= step]
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        partial.replace(path)
+        self._file = path.open("a", buffering=1)
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Adds a line, with the wall-clock time in seconds since 1970."""
+        finite = {k: float(v) if math.isfinite(v) else None for k, v in metrics.items()}
+        self._file.write(json.dumps({"step": step, "time": time.time(), **finite}) + "\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class Progress:
+    """A bar with rate, time left, loss, PSNR and hit rate; plain lines without a terminal."""
+
+    def __init__(self, *, step: int, steps: int, rays: int):
+        """Starts at `step` of `steps`, each of `rays` rays."""
+        self._steps, self._rays = steps, rays
+        self._console = Console(file=sys.stdout)
+        self._bar = Bar(
+            TextColumn("train"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("train", total=steps, completed=step, text="compiling")
+        self._mark = (step, time.monotonic())
+
+    def __enter__(self) -> Progress:
+        """Shows the bar."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leaves the terminal as it was."""
+        self._bar.stop()
+
+    def show(self, step: int, metrics: Mapping[str, float]) -> float:
+        """Shows the state after `step`; gives the rate since the last call in rays a second."""
+        last, since = self._mark
+        now = time.monotonic()
+        rate = (step - last) * self._rays / max(now - since, 1e-9)
+        self._mark = (step, now)
+        text = (
+            f"{rate:,.0f} rays/s  loss {metrics['loss']:.4f}  psnr {metrics['psnr']:.2f} dB  "
+            f"hits {metrics['hit_rate']:.1%}"
+        )
+        self._bar.update(self._task, completed=step, text=text)
+        if not self._console.is_terminal:
+            left = (self._steps - step) * self._rays / max(rate, 1e-9)
+            print(f"step {step}/{self._steps}  {text}  {left:.0f} s left", flush=True)
+        return rate
+
+
+def _lines(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:  # cut short by a crash: it and what follows is dropped
+            break
+    return lines

@@ -1,0 +1,63 @@
+"""What training makes small. Every loss is a pure function of one step's evidence."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+from neural_sdf.data import Batch
+from neural_sdf.geometry.shapes import safe_norm
+from neural_sdf.rendering import Rendering
+
+
+class Evidence(NamedTuple):
+    """What one training step knows.
+
+    Attributes:
+        rendering: of the batch's rays, [N].
+        batch: the photos' pixels, [N].
+        gradients: of the field at points where the eikonal equation should hold, [M, 3].
+        sharpness: α of the mask loss, 1 / scene units, [].
+    """
+
+    rendering: Rendering
+    batch: Batch
+    gradients: Float[Array, "M 3"]
+    sharpness: Float[Array, ""]
+
+
+def colour(evidence: Evidence) -> Float[Array, ""]:
+    """L1 distance of colours where a ray both hits and should (IDR, Yariv et al. 2020, eq. 6).
+
+    Summed over channels and divided by the number of all rays, in units of [0, 1] colour.
+    """
+    rendering, batch = evidence.rendering, evidence.batch
+    both = rendering.mask & batch.mask
+    error = jnp.sum(jnp.abs(rendering.rgb - batch.rgb), axis=-1)
+    return jnp.mean(jnp.where(both, error, 0.0))
+
+
+def eikonal(evidence: Evidence) -> Float[Array, ""]:
+    """Mean of (|∇f| − 1)², which makes f a distance (Gropp et al. 2020, eq. 2)."""
+    return jnp.mean((safe_norm(evidence.gradients) - 1) ** 2)
+
+
+def mask(evidence: Evidence) -> Float[Array, ""]:
+    """Cross-entropy of the silhouette, 1/α · BCE(sigmoid(−α f_min), mask) (IDR, eq. 7).
+
+    Over the rays that are not both hit and on the object, divided by the number of all rays; f_min
+    is the least value met along the ray, in scene units. It pulls the surface towards object rays
+    that miss it and pushes it off background rays that hit it.
+    """
+    rendering, batch = evidence.rendering, evidence.batch
+    logit = -evidence.sharpness * rendering.distance_min
+    cross_entropy = jax.nn.softplus(jnp.where(batch.mask, -logit, logit))
+    counts = ~(rendering.mask & batch.mask)
+    return jnp.mean(jnp.where(counts, cross_entropy, 0.0)) / evidence.sharpness
+
+
+LOSSES = {"colour": colour, "eikonal": eikonal, "mask": mask}

@@ -1,0 +1,152 @@
+"""One step of training: a pure function of state and scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import Float, Int
+
+from neural_sdf.data import Scene, sample_batch
+from neural_sdf.fields import Field
+from neural_sdf.geometry import Rays
+from neural_sdf.rendering import Rendering
+from neural_sdf.tracing import MAX_STEPS
+from neural_sdf.training.losses import LOSSES, Evidence
+
+Render = Callable[[Any, Rays], Rendering]
+
+
+class TrainState(NamedTuple):
+    """All that a run remembers; everything else is a function of (seed, step).
+
+    Attributes:
+        step: updates done, [].
+        params: of the field.
+        opt_state: of the optimiser.
+        loss: running mean of the training loss over about a hundred steps, [].
+    """
+
+    step: Int[Array, ""]
+    params: Any
+    opt_state: Any
+    loss: Float[Array, ""]
+
+
+def init_state(field: Field, optimizer: optax.GradientTransformation, key: Array) -> TrainState:
+    """The state before the first update."""
+    params = field.init(key)
+    return TrainState(jnp.int32(0), params, optimizer.init(params), jnp.float32(0))
+
+
+def train_step(
+    field: Field,
+    render: Render,
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    batch_size: int,
+    weights: Mapping[str, float],
+    sharpness: Callable[[Array], Array],
+) -> Callable[[TrainState, Scene], tuple[TrainState, dict[str, Array]]]:
+    """The jitted step, (state, scene) -> (state, metrics); the state passed in is used up.
+
+    Args:
+        field: what is trained.
+        render: (params, rays) -> Rendering.
+        optimizer: its learning-rate schedule included.
+        seed: with the step number, the only source of randomness.
+        batch_size: rays a step; half as many points off the surface serve the eikonal term.
+        weights: of the losses, by their name in `LOSSES`.
+        sharpness: α of the mask loss at a step.
+
+    Raises:
+        ValueError: a weight for a loss that does not exist.
+    """
+    unknown = sorted(set(weights) - set(LOSSES))
+    if unknown:
+        raise ValueError(
+            f"loss name {unknown[0]!r} is unknown; expected some of {sorted(LOSSES)}; set "
+            "config.train.weights"
+        )
+
+    def total(params: Any, batch: Any, points: Array, step: Array) -> tuple[Array, dict]:
+        rendering = render(params, batch.rays)
+        _, gradients, _ = field.surface(params, points)
+        gradients = jnp.concatenate([gradients, rendering.gradient])
+        evidence = Evidence(rendering, batch, gradients, sharpness(step))
+        terms = {name: LOSSES[name](evidence) for name in weights}
+        loss = sum((weights[name] * term for name, term in terms.items()), jnp.float32(0))
+        return loss, {"loss": loss, **terms, **_progress(rendering, batch)}
+
+    def step(state: TrainState, scene: Scene) -> tuple[TrainState, dict[str, Array]]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        batch_key, point_key = jax.random.split(key)
+        batch = sample_batch(batch_key, scene, batch_size)
+        points = jax.random.uniform(point_key, (batch_size // 2, 3), minval=-1.0, maxval=1.0)
+        gradient, metrics = jax.grad(total, has_aux=True)(state.params, batch, points, state.step)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        share = 1 / jnp.minimum(state.step + 1, 100)
+        average = state.loss + share * (metrics["loss"] - state.loss)
+        return TrainState(state.step + 1, params, opt_state, average), metrics
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def _progress(rendering: Rendering, batch: Any) -> dict[str, Array]:
+    """What a person watches: not part of the loss."""
+    hits, both = rendering.hits, rendering.mask & batch.mask
+    squares = jnp.sum(jnp.where(both[:, None], (rendering.rgb - batch.rgb) ** 2, 0.0))
+    mean_square = squares / jnp.maximum(3 * jnp.sum(both), 1)
+    grazing = hits.hit & (jnp.abs(hits.cosine) < 0.05)
+    return {
+        "psnr": -10 * jnp.log10(jnp.maximum(mean_square, 1e-10)),
+        "hit_rate": jnp.mean(hits.hit),
+        "mask_error": jnp.mean(rendering.mask != batch.mask),
+        "grazing": jnp.mean(grazing),
+        "unfinished": jnp.mean(hits.status == MAX_STEPS),
+        "evaluations": jnp.mean(hits.num_evaluations),
+    }
+
+
+def adam(
+    *, learning_rate: float, steps: int, warmup: int, decay: str = "cosine", final: float = 0.05
+) -> optax.GradientTransformation:
+    """Adam with a linear warm-up and a decay.
+
+    Args:
+        learning_rate: the highest.
+        steps: of the whole run, updates.
+        warmup: steps of the rise from zero.
+        decay: "cosine", down to `final` times the highest at the last step; or "halving", at
+            1/2 and 3/4 of the run as in IDR, which leaves a quarter.
+        final: of the cosine.
+
+    Raises:
+        ValueError: an unknown decay.
+    """
+    if decay not in ("cosine", "halving"):
+        raise ValueError(
+            f"decay {decay!r} is unknown; expected one of ['cosine', 'halving']; set "
+            "config.train.decay"
+        )
+    after = max(steps - warmup, 1)
+    if decay == "cosine":
+        falling = optax.cosine_decay_schedule(learning_rate, after, alpha=final)
+    else:
+        halvings = {steps // 2 - warmup: 0.5, 3 * steps // 4 - warmup: 0.5}
+        falling = optax.piecewise_constant_schedule(learning_rate, halvings)
+    rising = optax.linear_schedule(0.0, learning_rate, max(warmup, 1))
+    return optax.adam(optax.join_schedules([rising, falling], [warmup]))
+
+
+def doubling_sharpness(
+    step: Int[Array, ""], *, steps: int, first: float = 50.0, doublings: int = 5
+) -> Float[Array, ""]:
+    """α of the mask loss: doubled after each eighth of the run, five times as in IDR."""
+    return first * 2.0 ** jnp.minimum(8 * step // max(steps, 1), doublings)

@@ -1,0 +1,258 @@
+"""Runs of a few steps, in this process: what they write, resume and refuse."""
+
+import importlib.util
+import json
+import signal
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neural_sdf import experiment
+from neural_sdf.fields import FIELDS
+from neural_sdf.rendering import RENDERERS
+from neural_sdf.training import LOSSES, Checkpoints
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+TINY = {
+    "field.width": 16,
+    "field.depth": 2,
+    "field.skip": 0,
+    "field.num_features": 4,
+    "field.radiance_width": 8,
+    "field.radiance_depth": 1,
+    "train.steps": 4,
+    "train.batch_size": 16,
+    "train.warmup": 1,
+    "train.log_every": 1,
+    "train.checkpoint_every": 2,
+    "train.march.max_steps": 8,
+}
+
+
+def config_of(name: str, **changes):
+    """A shipped config with another value here and there; __ stands for the dot of a key."""
+    path = next(path for path in CONFIGS if path.stem == name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config()
+    dotted = {key.replace("__", "."): value for key, value in changes.items()}
+    config.update_from_flattened_dict({**TINY, **dotted})
+    return config
+
+
+def synthetic(**changes):
+    return config_of("quickstart", data__downscale=8, **changes)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    workdir = tmp_path_factory.mktemp("finished")
+    experiment.train(synthetic(), workdir)
+    return workdir
+
+
+@pytest.mark.parametrize("name", [path.stem for path in CONFIGS])
+def test_every_shipped_config_takes_a_step(name, tmp_path, transforms_folder):
+    photos = name != "quickstart"
+    where = {"data__path": str(transforms_folder)} if photos else {"data__downscale": 8}
+    config = config_of(name, train__steps=1, **where)
+    experiment.train(config, tmp_path / "run")
+    trained = experiment.load_trained(tmp_path / "run")
+    assert trained.step == 1
+    before = experiment.build(config).init().params
+    moved = jax.tree.map(lambda a, b: not np.array_equal(a, b), before, trained.params)
+    assert any(jax.tree.leaves(moved))
+
+
+def test_every_shipped_config_has_the_keys_of_the_contract():
+    for path in CONFIGS:
+        config = config_of(path.stem)
+        assert set(config) == {"seed", "data", "field", "render", "train"}
+        for key in ("path", "format", "downscale", "holdout_every", "holdout_offset"):
+            assert key in config.data
+
+
+def test_config_file_holds_what_was_run(finished):
+    written = json.loads((finished / "config.json").read_text())
+    config = synthetic()
+    assert written["train"] == config.train.to_dict()
+    assert written["field"] == config.field.to_dict()
+    assert written["seed"] == config.seed
+    assert written["data"]["downscale"] == 8
+    assert written["data"]["centre"] is None
+
+
+def test_metrics_file_has_a_line_a_logged_step(finished):
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    for line in lines:
+        assert set(line) >= {"loss", "psnr", "hit_rate", "rays_per_second", *LOSSES}
+        weights = synthetic().train.weights
+        total = sum(weights[name] * line[name] for name in LOSSES)
+        np.testing.assert_allclose(line["loss"], total, rtol=1e-5)
+
+
+def test_last_line_names_the_checkpoint_and_the_next_command(tmp_path, capsys):
+    experiment.train(synthetic(train__steps=1), tmp_path)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert str(tmp_path / "checkpoints" / "1") in last
+    assert f"python eval.py --workdir={tmp_path}" in last
+
+
+def test_finished_run_is_left_as_it_is(finished):
+    before = contents(finished / "checkpoints")
+    experiment.train(synthetic(), finished)
+    assert contents(finished / "checkpoints") == before
+
+
+def test_longer_run_goes_on_from_the_checkpoint(tmp_path, capsys):
+    experiment.train(synthetic(train__steps=2), tmp_path)
+    experiment.train(synthetic(train__steps=3), tmp_path)
+    assert "resuming after step 2\n" in capsys.readouterr().out
+    assert experiment.load_trained(tmp_path).step == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"field__name": "mpl"}, ["field name 'mpl'", str(sorted(FIELDS)), "config.field.name"]),
+        (
+            {"render__name": "volume"},
+            ["render name 'volume'", str(sorted(RENDERERS)), "config.render.name"],
+        ),
+        ({"train__decay": "steep"}, ["decay 'steep'", "cosine", "config.train.decay"]),
+        ({"train__steps": 0}, ["steps is 0", "at least 1", "config.train.steps"]),
+        ({"train__batch_size": -1}, ["batch_size is -1", "at least 1", "config.train.batch_size"]),
+        ({"field__width": 0}, ["field width is 0", "config.field.width"]),
+        ({"data__format": "colmap"}, ["'colmap'", "idr", "transforms", "config.data.format"]),
+        (
+            {"data__format": "auto", "data__path": "no/such/folder"},
+            ["no/such/folder", "config.data.path"],
+        ),
+    ],
+)
+def test_setting_that_cannot_be_used_is_named_and_nothing_is_written(tmp_path, changes, words):
+    workdir = tmp_path / "run"
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        experiment.train(synthetic(**changes), workdir)
+    for word in words:
+        assert word in str(caught.value)
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"field__width": 24}, "field.width: 16 -> 24"),
+        ({"data__downscale": 16}, "data.downscale: 8 -> 16"),
+        ({"seed": 1}, "seed: 0 -> 1"),
+        ({"train__batch_size": 8}, "train.batch_size: 16 -> 8"),
+    ],
+)
+def test_workdir_of_another_run_is_refused_and_left_alone(finished, changes, words):
+    before = contents(finished)
+    with pytest.raises(ValueError, match=f"{words}.*--workdir"):
+        experiment.train(synthetic(train__steps=6, **changes), finished)
+    assert contents(finished) == before
+
+
+def test_loss_that_is_not_finite_stops_the_run_before_a_checkpoint(tmp_path, monkeypatch):
+    eikonal = LOSSES["eikonal"]
+
+    def poisoned(evidence):  # in the steps whose sharpness has doubled: the third and fourth of 16
+        return jnp.where(evidence.sharpness > 50, jnp.nan, eikonal(evidence))
+
+    monkeypatch.setitem(LOSSES, "eikonal", poisoned)
+    config = synthetic(train__steps=16, train__checkpoint_every=1)
+    with pytest.raises(FloatingPointError, match="eikonal is not finite at step 3; no checkpoint"):
+        experiment.train(config, tmp_path)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    assert checkpoints.steps() == [1, 2]
+    checkpoints.close()
+    logged = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in logged] == [1, 2]
+
+
+def test_signals_are_given_back_after_a_run(tmp_path):
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    experiment.train(synthetic(train__steps=1), tmp_path)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize(
+    "work",
+    [experiment.evaluate, lambda w: experiment.export_mesh(w, w / "mesh.ply")],
+    ids=["evaluate", "export"],
+)
+def test_workdir_that_is_not_one_is_refused(tmp_path, work):
+    with pytest.raises(FileNotFoundError, match=r"no config.json in .*; set --workdir"):
+        work(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "work",
+    [experiment.evaluate, lambda w: experiment.export_mesh(w, w / "mesh.ply")],
+    ids=["evaluate", "export"],
+)
+def test_empty_checkpoint_folder_is_one_message_and_nothing_is_written(finished, tmp_path, work):
+    (tmp_path / "config.json").write_bytes((finished / "config.json").read_bytes())
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint in .*checkpoints; .*train first"):
+        work(tmp_path)
+    assert {path.name for path in tmp_path.rglob("*")} == {"config.json", "checkpoints"}
+
+
+def test_config_file_that_is_no_json_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": 0, "da')
+    with pytest.raises(ValueError, match=r"config.json is not JSON .*; expected what train.py"):
+        experiment.evaluate(tmp_path)
+
+
+def test_step_that_was_not_saved_is_answered_with_those_that_were(finished):
+    with pytest.raises(FileNotFoundError, match=r"step 3 .*; it has \[2, 4\]"):
+        experiment.evaluate(finished, step=3)
+
+
+def test_evaluation_without_held_out_views_says_how_to_hold_some_out(tmp_path, transforms_folder):
+    where = {"data__path": str(transforms_folder), "data__holdout_every": 0}
+    experiment.train(config_of("photos", train__steps=1, **where), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"none of 12 views is held out; .*holdout_every"):
+        experiment.evaluate(tmp_path / "run")
+    assert not (tmp_path / "run/eval").exists()
+
+
+def test_reference_that_is_missing_is_named(finished):
+    with pytest.raises((ValueError, FileNotFoundError), match=r"no_such_mesh\.ply"):
+        experiment.evaluate(finished, reference=finished / "no_such_mesh.ply")
+
+
+def test_field_without_a_surface_is_refused_at_export_and_leaves_no_file(finished, tmp_path):
+    config = synthetic()
+    run = experiment.build(config)
+    state = run.init()
+    outside = jax.tree.map(jnp.zeros_like, state.params)
+    outside["geometry"]["distance_layer"]["bias"] += 1.0
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    frame = experiment.load_trained(finished).world_from_scene
+    checkpoints.save(state._replace(params=outside), frame)
+    checkpoints.close()
+    (tmp_path / "config.json").write_text(config.to_json_best_effort())
+    with pytest.raises(ValueError, match=r"no surface .* train longer"):
+        experiment.export_mesh(tmp_path, tmp_path / "mesh.glb", resolution=16)
+    assert not (tmp_path / "mesh.glb").exists()
+
+
+def test_unknown_mesh_suffix_is_refused_before_anything_is_loaded(tmp_path):
+    with pytest.raises(ValueError, match=r"\.xyz"):
+        experiment.export_mesh(tmp_path, tmp_path / "mesh.xyz")

@@ -1,0 +1,102 @@
+"""Nothing that only this CPU can do: the shipped configs lower for accelerators."""
+
+import functools
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import export as jax_export
+from jax.experimental import io_callback
+
+from neural_sdf.data import Scene, Source
+from neural_sdf.experiment import build
+from neural_sdf.export import grid_values
+from neural_sdf.geometry import Rays, Similarity
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+PLATFORMS = ["cuda", "tpu"]
+# What a call back into Python is named in a lowered module, whatever the platform.
+CALLBACKS = ("callback", "SendToHost", "RecvFromHost", "stablehlo.send", "stablehlo.recv")
+
+
+def built(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return build(module.get_config())
+
+
+def floats(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def scene_shapes() -> Scene:
+    """Two training views and one held-out view of 4 by 4 pixels, as shapes."""
+    return Scene(
+        rgb=jax.ShapeDtypeStruct((48, 3), jnp.uint8),
+        mask=jax.ShapeDtypeStruct((48,), jnp.bool_),
+        offsets=jax.ShapeDtypeStruct((4,), jnp.int32),
+        sizes=jax.ShapeDtypeStruct((3, 2), jnp.int32),
+        intrinsics=floats(3, 3, 3),
+        scene_from_camera=floats(3, 4, 4),
+        num_train=jax.ShapeDtypeStruct((), jnp.int32),
+        world_from_scene=Similarity(floats(), floats(3, 3), floats(3)),
+        source=Source(("a", "b", "c"), (0, 1, 2)),
+    )
+
+
+def module_text(function, *shapes, platforms: list[str] = PLATFORMS) -> str:
+    exported = jax_export.export(jax.jit(function), platforms=platforms)(*shapes)
+    assert set(exported.platforms) == set(platforms)
+    return exported.mlir_module()
+
+
+def callbacks(module: str) -> list[str]:
+    return [name for name in CALLBACKS if name in module]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_training_step_lowers_for_accelerators(path):
+    run = built(path)
+    assert not callbacks(module_text(run.step, jax.eval_shape(run.init), scene_shapes()))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_renderer_lowers_for_accelerators(path):
+    run = built(path)
+    rays = Rays(floats(8192, 3), floats(8192, 3))
+    assert not callbacks(module_text(run.render, jax.eval_shape(run.init).params, rays))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_grid_values_lower_for_accelerators(path):
+    run = built(path)
+    values = functools.partial(grid_values, run.field.sdf)
+    assert not callbacks(module_text(values, jax.eval_shape(run.init).params, floats(4096, 3)))
+
+
+PLANTED = {
+    "pure_callback": lambda x: jax.pure_callback(lambda y: y, x, x),
+    "io_callback": lambda x: io_callback(lambda y: y, x, x),
+    "debug_print": lambda x: (jax.debug.print("{x}", x=x), x)[1],
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_call_into_python_shows_in_the_module(name):
+    assert callbacks(jax.jit(PLANTED[name]).lower(floats(3)).as_text())
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_call_into_python_is_refused_for_accelerators(name, platform):
+    with pytest.raises(ValueError, match="platform"):
+        module_text(PLANTED[name], floats(3), platforms=[platform])
+
+
+def test_planted_kernel_of_the_cpu_alone_is_refused():
+    with pytest.raises(NotImplementedError, match="platform"):
+        module_text(lambda x: jax.lax.linalg.schur(x), floats(3, 3))

@@ -1,0 +1,30 @@
+"""Trains a neural signed-distance field on photos with cameras and masks.
+
+    python train.py --config=configs/quickstart.py --workdir=runs/quickstart
+
+Any value of the config can be set: --config.data.path=my_photos --config.train.steps=5000.
+The same command again resumes from the last checkpoint in the workdir.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from neural_sdf import launch
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "the Python file of the configuration, such as configs/photos.py"
+)
+WORKDIR = flags.DEFINE_string(
+    "workdir", "", "the folder of the run: checkpoints, metrics, evaluation"
+)
+
+
+def main() -> None:
+    """Imports the work late, so that --help and a mistyped flag need not wait for JAX."""
+    from neural_sdf import experiment
+
+    experiment.train(CONFIG.value, WORKDIR.value)
+
+
+if __name__ == "__main__":
+    launch.run(main, required=["config", "workdir"])
