@@ -28,13 +28,13 @@ def get_config() -> ConfigDict:
             radiance_width=128,
             radiance_depth=3,
             point_octaves=0,
-            direction_octaves=1,
+            direction_octaves=0,
         ),
         render=dict(name="surface", dmin=2e-3, max_steps=128),
         train=dict(
-            steps=5000,
+            steps=6000,
             batch_size=1024,
-            learning_rate=1e-3,
+            learning_rate=2e-3,
             warmup=100,
             decay="cosine",
             march=dict(dmin=1e-2, max_steps=40),  # coarser than for images, and faster

@@ -32,7 +32,7 @@ def get_config() -> ConfigDict:
         ),
         render=dict(name="surface", dmin=2e-3, max_steps=128),
         train=dict(
-            steps=2000,
+            steps=1600,
             batch_size=1024,
             learning_rate=2e-3,
             warmup=100,

@@ -85,6 +85,7 @@ def train(config: Config, workdir: str | Path) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     _write_json(workdir / "config.json", config.to_dict())
     checkpoints = Checkpoints(workdir / "checkpoints")
+    checkpoints.remove_unfinished()
     if checkpoints.steps():
         state, _ = checkpoints.load(jax.eval_shape(run.init))
         print(f"resuming after step {state.step}", flush=True)
@@ -243,10 +244,7 @@ def load_trained(workdir: str | Path, step: int | None = None) -> Trained:
         raise FileNotFoundError(
             f"no config.json in {workdir}; expected the workdir of train.py; set --workdir"
         )
-    try:
-        config = ConfigDict(json.loads(path.read_text()))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); expected what train.py wrote") from error
+    config = ConfigDict(_read_json(path))
     run = build(config)
     checkpoints = Checkpoints(workdir / "checkpoints")
     state, world_from_scene = checkpoints.load(jax.eval_shape(run.init), step)
@@ -347,7 +345,7 @@ def _check_same_run(config: Config, workdir: Path) -> None:
     path = workdir / "config.json"
     if not path.exists():
         return
-    before, now = _flat(json.loads(path.read_text())), _flat(config.to_dict())
+    before, now = _flat(_read_json(path)), _flat(config.to_dict())
     fixed = [k for k in now if not k.startswith("train.") or k == "train.batch_size"]
     changed = [f"{k}: {before.get(k)} -> {now[k]}" for k in fixed if before.get(k) != now[k]]
     if changed:
@@ -365,6 +363,15 @@ def _flat(tree: dict, prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = list(value) if isinstance(value, tuple) else value
     return flat
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not JSON ({error}); expected what train.py wrote; give a new --workdir"
+        ) from error
 
 
 def _write_json(path: Path, content: dict) -> None:

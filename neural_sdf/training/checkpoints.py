@@ -6,6 +6,7 @@ Everything that knows Orbax is here; its v1 interface is still allowed to change
 from __future__ import annotations
 
 import functools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,12 @@ class Checkpoints:
                     policies.BestN(get_metric_fn=_loss, reverse=True, n=1),
                 ]
             ),
-            cleanup_tmp_directories=True,
         )
+
+    def remove_unfinished(self) -> None:
+        """Removes what a killed run left of a save; only for the run that owns the folder."""
+        for partial in self._folder.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(partial)
 
     def steps(self) -> list[int]:
         """Steps that can be loaded, in order; empty and foreign folders are passed over."""
