@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
             learning_rate=1e-4,
             warmup=0,
             decay="halving",
-            march=dict(dmin=5e-3, max_steps=64),
+            march=dict(dmin=1e-2, max_steps=40),
             # Colours here are in [0, 1], in the paper in [-1, 1]: twice its colour weight of 1.
             weights=dict(colour=2.0, eikonal=0.1, mask=100.0),
             log_every=100,

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 from ml_collections import ConfigDict
 
-from neural_sdf.data import Scene, load_scene
+from neural_sdf.data import Scene, background_colour, load_scene
 from neural_sdf.evaluation import compare_meshes, evaluate_view
 from neural_sdf.export import (
     MeshSummary,
@@ -54,13 +54,13 @@ class Run(NamedTuple):
 
     Attributes:
         field: shape and colour.
-        render: (params, rays) -> Rendering, as finely as images are made.
+        render: (params, rays, *, background) -> Rendering, as finely as images are made.
         init: makes the state before the first step.
         step: (state, scene) -> (state, metrics).
     """
 
     field: Field
-    render: Callable[[Any, Rays], Rendering]
+    render: Callable[..., Rendering]
     init: Callable[[], TrainState]
     step: Callable[[TrainState, Scene], tuple[TrainState, dict]]
 
@@ -144,6 +144,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Renders the held-out views and measures them, and the mesh where the true surface is known.
 
+    A ray that misses shows the photos' own background colour (`data.background_colour`).
+
     Writes `eval/metrics.json` and one strip of images a view, `eval/<view>.png`.
 
     Args:
@@ -170,7 +172,9 @@ def evaluate(
             "config.data.holdout_every or config.data.holdout_views"
         )
     folder = Path(workdir) / "eval"
-    render = jax.jit(functools.partial(trained.run.render, trained.params))
+    background = background_colour(scene)
+    render = functools.partial(trained.run.render, trained.params, background=background)
+    render = jax.jit(render)
     per_view = []
     for view in range(num_train, num_views):
         per_view.append(evaluate_view(scene, view, render, folder))
@@ -265,8 +269,7 @@ def build(config: Config) -> Run:
                 f"train {name} is {settings[name]}; expected at least 1; set config.train.{name}"
             )
     field = _chosen(FIELDS, config.field, "field")()
-    render = _chosen(RENDERERS, config.render, "render")
-    render = functools.partial(render, field, background=config.data.background)
+    render = functools.partial(_chosen(RENDERERS, config.render, "render"), field)
     coarse = functools.partial(render, **settings.march.to_dict())
     optimizer = adam(
         learning_rate=settings.learning_rate,

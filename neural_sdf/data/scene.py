@@ -96,3 +96,13 @@ def pixel_batch(scene: Scene, pixels: Int[Array, " N"]) -> Batch:
 def view_pixels(scene: Scene, view: int) -> range:
     """Positions of one view's pixels in the flat buffer, row by row."""
     return range(int(scene.offsets[view]), int(scene.offsets[view + 1]))
+
+
+def background_colour(scene: Scene) -> Float[np.ndarray, "3"]:
+    """What a ray that misses most likely shows: the median of training pixels off the object.
+
+    In [0, 1]; white if the masks leave no such pixel.
+    """
+    end = int(scene.offsets[int(scene.num_train)])
+    outside = np.asarray(scene.rgb)[:end][~np.asarray(scene.mask)[:end]]
+    return np.median(outside, axis=0) / 255 if len(outside) else np.ones(3)

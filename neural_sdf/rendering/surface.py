@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from neural_sdf.fields import Field
@@ -42,7 +43,7 @@ def render_surface(
     params: Any,
     rays: Rays,
     *,
-    background: float = 1.0,
+    background: Float[ArrayLike, "..."] = 1.0,
     dmin: float = 2e-3,
     max_steps: int = 128,
 ) -> Rendering:
@@ -55,7 +56,7 @@ def render_surface(
         field: shape and colour.
         params: its parameters.
         rays: in the scene frame, [N].
-        background: grey value of rays that miss.
+        background: colour of rays that miss, a grey or [3].
         dmin: least march step, see `tracing.trace`.
         max_steps: march steps before a ray counts as a miss.
     """
