@@ -1,4 +1,12 @@
-"""Any folder of photos with cameras and masks."""
+"""Any folder of photos with cameras and masks.
+
+    python train.py --config=configs/photos.py --config.data.path=my_photos --workdir=runs/mine
+    python eval.py --workdir=runs/mine
+
+Two CPU cores, jaxlib 0.10.2, 43 real photos of a skull (DTU scan 65, data.downscale=4: 400 x 300):
+890 s from start to checkpoint, with tests running beside it for half the time. Held out (6 views):
+masked PSNR 22.1 dB, mask IoU 0.978.
+"""
 
 from ml_collections import ConfigDict, config_dict
 
