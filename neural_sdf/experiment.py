@@ -31,7 +31,7 @@ from neural_sdf.export import (
     write_mesh,
 )
 from neural_sdf.fields import FIELDS, Field
-from neural_sdf.geometry import Rays, Similarity
+from neural_sdf.geometry import Similarity
 from neural_sdf.launch import check_backend
 from neural_sdf.rendering import RENDERERS, Rendering
 from neural_sdf.training import (
