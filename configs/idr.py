@@ -5,6 +5,10 @@
 8 x 512 softplus and 4 x 512 ReLU networks with weight norm, Adam at 1e-4 halved at 1/2 and 3/4 of
 the run, 2048 rays a step, mask sharpness doubled from 50 to 1600. Three things differ: a batch
 draws from all photos and not from one, the tracer brackets its hits, the first sphere is fitted.
+
+Two CPU cores, jaxlib 0.10.2, 43 real photos of 1600 x 1200 (DTU scan 65): 200 steps
+(--config.train.steps=200) took 258 s, 1.2 s a step. The whole schedule was not run; at that rate it
+would take about 33 hours (extrapolated).
 """
 
 from ml_collections import ConfigDict, config_dict
