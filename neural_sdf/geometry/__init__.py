@@ -2,6 +2,7 @@
 
 from neural_sdf.geometry.bounds import clip_to_sphere
 from neural_sdf.geometry.cameras import Rays, pixel_rays, project
+from neural_sdf.geometry.rigid import rigid_from_twist
 from neural_sdf.geometry.similarity import Similarity, compose, inverse, transform_points
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "inverse",
     "pixel_rays",
     "project",
+    "rigid_from_twist",
     "transform_points",
 ]
