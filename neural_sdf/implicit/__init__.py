@@ -1,5 +1,5 @@
 """Equations whose solutions are differentiated by the implicit function theorem; pure JAX."""
 
-from neural_sdf.implicit.root import diagonal, root
+from neural_sdf.implicit.root import dense, diagonal, root
 
-__all__ = ["diagonal", "root"]
+__all__ = ["dense", "diagonal", "root"]

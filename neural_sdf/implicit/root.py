@@ -11,6 +11,10 @@ is differentiated, y carries its own derivative, and so on at every order. A rul
 bare solver instead gives the right first derivative and a silently wrong second one. Reverse mode
 is JAX's transposition of this linear rule, hence `custom_jvp` and not `custom_vjp`, which forbids
 forward mode.
+
+`root` is all there is to it; the ray hit and the closest approach (`neural_sdf.tracing`) and the
+linear complementarity problem (`implicit.lcp`) are three residuals for it. docs/implicit.md derives
+the rule and builds one more.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.core import Tracer
+from jax.flatten_util import ravel_pytree
 
 Tree = Any
 LinearMap = Callable[[Tree], Tree]
@@ -44,51 +50,106 @@ def root(
     >>> [float(f(4.0)) for f in (square_root, jax.grad(square_root), jax.hessian(square_root))]
     [2.0, 0.25, -0.03125]
 
+    Works under `jit`, `vmap` and `shard_map`. Traced floats that `residual` and `solve` capture are
+    differentiated as if they stood in `theta`; traced integers and booleans must stand there.
+
     Args:
         residual: F(y, branch, theta), of y's structure; smooth in y and theta for a fixed branch.
         solve: finds (y, branch, stats) from `theta` by any means, `while_loop` included.
-        theta: every array the answer depends on; neither function may capture a traced one.
+        theta: what the answer depends on, any tree of arrays; integers have no derivative.
         tangent_solve: (linear, b, branch) -> v with linear(v) = b; must itself be linear in b, so
-            that JAX can transpose it. For one independent unknown a row: `diagonal`.
+            that JAX can transpose it, and capture nothing traced. For one independent unknown a
+            row: `diagonal`; for coupled unknowns: `dense`.
 
     Returns:
         y: the solution, differentiable.
         branch: the discrete choices of the solver (which case, which side) and other values that
             the derivative takes as constants.
         stats: anything else worth knowing about the solve; constant for derivatives.
+
+    Raises:
+        TypeError: a captured traced integer or boolean, or a residual that has not y's structure.
     """
+    solve, known_to_solve = _open(solve, "solve", theta)
+    y, branch, _ = jax.eval_shape(solve, theta, *known_to_solve)
+    residual, known_to_residual = _open(residual, "residual", y, branch, theta)
+    _check_structure(y, jax.eval_shape(residual, y, branch, theta, *known_to_residual))
 
     @jax.custom_jvp
-    def solution(theta: Tree) -> tuple[Tree, Tree, Tree]:
-        y, branch, stats = solve(lax.stop_gradient(theta))
+    def solution(arguments: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
+        theta, known_to_solve, _ = lax.stop_gradient(arguments)
+        y, branch, stats = solve(theta, *known_to_solve)
         return y, lax.stop_gradient(branch), lax.stop_gradient(stats)
 
     @solution.defjvp
     def implicit_rule(primals: tuple[Tree], tangents: tuple[Tree]) -> tuple[Tree, Tree]:
-        (theta,), (theta_dot,) = primals, tangents
-        y, branch, stats = solution(theta)
+        y, branch, stats = solution(*primals)
         branch, stats = lax.stop_gradient((branch, stats))
-        _, b = jax.jvp(lambda theta: residual(y, branch, theta), (theta,), (theta_dot,))
+
+        def at(y: Tree, arguments: tuple[Tree, Tree, Tree]) -> Tree:
+            theta, _, known_to_residual = arguments
+            return residual(y, branch, theta, *known_to_residual)
 
         def linear(v: Tree) -> Tree:
-            return jax.jvp(lambda y: residual(y, branch, theta), (y,), (v,))[1]
+            return jax.jvp(lambda y: at(y, *primals), (y,), (v,))[1]
 
+        _, b = jax.jvp(lambda arguments: at(y, arguments), primals, tangents)
         v = tangent_solve(linear, b, branch)
         y_dot = jax.tree.map(jnp.negative, v)
         return (y, branch, stats), (y_dot, *jax.tree.map(_zero_tangent, (branch, stats)))
 
-    return solution(theta)
+    return solution((theta, known_to_solve, known_to_residual))
 
 
-def diagonal(linear: LinearMap, b: Array, branch: Tree) -> Array:
+def diagonal(linear: LinearMap, b: Tree, branch: Tree) -> Tree:
     """Solves row by row, where row i of the residual depends on unknown i alone.
 
     One application of the linear map to a vector of ones then gives its whole diagonal. Rows that
-    are coupled (batch statistics, say) give a wrong answer without an error.
+    are coupled (batch statistics, say) give a wrong answer without an error; use `dense` for them.
     """
     del branch
-    return b / linear(jnp.ones_like(b))
+    slopes = linear(jax.tree.map(jnp.ones_like, b))
+    return jax.tree.map(jnp.divide, b, slopes)
 
 
-def _zero_tangent(x: Array) -> Any:
+def dense(linear: LinearMap, b: Tree, branch: Tree) -> Tree:
+    """Solves a coupled system of n unknowns by n applications of the linear map and an LU.
+
+    A singular map gives infinity or NaN: the equation does not determine the derivative.
+    """
+    del branch
+    flat, unravel = ravel_pytree(b)
+    columns = jax.vmap(lambda v: ravel_pytree(linear(unravel(v)))[0], out_axes=1)
+    # Not `eye`: inside shard_map the unit vectors must vary over devices as b does.
+    return unravel(jnp.linalg.solve(columns(jnp.diag(jnp.ones_like(flat))), flat))
+
+
+def _open(function: Callable, name: str, *examples: Tree) -> tuple[Callable, tuple[Array, ...]]:
+    """The function with the traced floats that it captured as further arguments, and these.
+
+    A custom derivative may not close over what is being differentiated. `closure_convert` cannot
+    lift integers; left inside, they fail far from here, or only in some orders of `jit` and `grad`.
+    """
+    opened, known = jax.closure_convert(function, *examples)
+    for constant in jax.make_jaxpr(opened)(*examples, *known).consts:
+        if isinstance(constant, Tracer) and not jnp.issubdtype(constant, jnp.inexact):
+            raise TypeError(
+                f"{name} of root captures a traced {constant.dtype} of shape {constant.shape}; "
+                "expected to find traced integers and booleans in theta; add it to theta and read "
+                "it from there"
+            )
+    return opened, tuple(known)
+
+
+def _check_structure(y: Tree, value: Tree) -> None:
+    """Refuses a residual that cannot be solved for y row by row."""
+    shapes = [jax.tree.map(lambda x: x.shape, tree) for tree in (y, value)]
+    if shapes[0] != shapes[1]:
+        raise TypeError(
+            f"residual of root gives {shapes[1]} for an unknown of {shapes[0]}; expected the same "
+            "structure and shapes; write one equation for each unknown"
+        )
+
+
+def _zero_tangent(x: Any) -> Any:
     return jax.custom_derivatives.zero_from_primal(x)

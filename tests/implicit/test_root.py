@@ -1,9 +1,14 @@
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
-from neural_sdf.implicit import diagonal, root
+from neural_sdf.implicit import dense, diagonal, root
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -88,3 +93,152 @@ def test_integer_leaves_are_allowed_beside_the_parameters():
 
     gradient = jax.grad(loss, allow_int=True)({"a": jnp.array([2.0]), "n": jnp.array([3])})
     np.testing.assert_allclose(gradient["a"], [3.0])
+
+
+# ---- coupled unknowns
+
+
+def kepler(theta):
+    """Eccentric anomaly and radius of an orbit: two coupled equations, a dictionary of unknowns."""
+
+    def solve(theta):
+        E = theta["mean"]
+        for _ in range(60):
+            E = theta["mean"] + theta["e"] * jnp.sin(E)
+        return {"E": E, "r": 1 - theta["e"] * jnp.cos(E)}, None, None
+
+    def residual(y, branch, theta):
+        return {
+            "r": y["E"] - theta["e"] * jnp.sin(y["E"]) - theta["mean"],
+            "E": y["r"] + theta["e"] * jnp.cos(y["E"]) - 1,
+        }
+
+    return root(residual, solve, theta, tangent_solve=dense)[0]
+
+
+def test_dense_solves_coupled_unknowns_at_every_order():
+    theta = {"e": jnp.float64(0.4), "mean": jnp.float64(1.3)}
+    y = kepler(theta)
+    by_mean = jax.jacfwd(kepler)(theta)["E"]["mean"]
+    np.testing.assert_allclose(by_mean, 1 / (1 - 0.4 * np.cos(y["E"])), rtol=1e-12)
+    check_grads(jax.jit(kepler), (theta,), order=3, eps=1e-3, atol=1e-4, rtol=1e-4)
+
+
+def test_dense_agrees_with_diagonal_where_rows_are_independent_and_only_there():
+    def solved(tangent_solve, coupling):
+        def y_of(a):
+            mean = lambda y: coupling * jnp.mean(y)  # a statistic of the batch couples the rows
+            solve = lambda a: (jnp.linalg.solve(jnp.eye(3) + coupling / 3, a), None, None)
+            residual = lambda y, branch, a: y + mean(y) - a
+            return root(residual, solve, a, tangent_solve=tangent_solve)[0]
+
+        return jax.jacobian(y_of)(jnp.array([1.0, 2.0, 4.0]))
+
+    np.testing.assert_allclose(solved(diagonal, 0.0), solved(dense, 0.0), atol=1e-14)
+    truth = jnp.linalg.inv(jnp.eye(3) + 0.5 / 3)
+    np.testing.assert_allclose(solved(dense, 0.5), truth, atol=1e-14)
+    assert jnp.abs(solved(diagonal, 0.5) - truth).max() > 0.05
+
+
+# ---- what the functions may capture
+
+
+def captured_root(a, scale):
+    """(a scale)^(1/2), with `scale` captured by both functions."""
+    return root(
+        lambda y, branch, a: y * y - a * scale,
+        lambda a: (jnp.sqrt(a * scale), None, None),
+        a,
+        tangent_solve=diagonal,
+    )[0]
+
+
+TRANSFORMED = {
+    "grad": lambda f: jax.grad(f),
+    "jit of grad": lambda f: jax.jit(jax.grad(f)),
+    "grad of jit": lambda f: jax.grad(jax.jit(f)),
+    "jacfwd": lambda f: jax.jacfwd(f),
+    "jacfwd of jit": lambda f: jax.jacfwd(jax.jit(f)),
+    "vmap of grad": lambda f: lambda s: jax.vmap(jax.grad(f))(s[None])[0],
+    "grad of vmap": lambda f: lambda s: jax.grad(lambda s: jax.vmap(f)(s[None])[0])(s),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMED)
+def test_captured_traced_floats_are_differentiated(name):
+    a, scale = jnp.float64(2.0), jnp.float64(3.0)
+    derive = TRANSFORMED[name]
+    first = derive(lambda scale: captured_root(a, scale))(scale)
+    np.testing.assert_allclose(first, 0.5 * (a / scale) ** 0.5, rtol=1e-12)
+    second = derive(lambda scale: derive(lambda s: captured_root(a, s))(scale))(scale)
+    np.testing.assert_allclose(second, -0.25 * a**0.5 * scale**-1.5, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [jnp.int32, jnp.bool_])
+@pytest.mark.parametrize("place", ["solve", "residual"])
+def test_captured_traced_integers_are_refused_with_the_reason(place, kind):
+    def loss(a, which):
+        factor = lambda here: jnp.where(which == 1, 1.0, 2.0) if here == place else 1.0
+        solve = lambda a: (jnp.sqrt(a) * factor("solve"), None, None)
+        residual = lambda y, branch, a: y * y - a * factor("residual")
+        return root(residual, solve, a, tangent_solve=diagonal)[0]
+
+    with pytest.raises(TypeError, match=f"^{place} of root captures a traced .*add it to theta"):
+        jax.jit(jax.grad(loss))(jnp.float64(4.0), kind(1))
+
+
+def test_a_residual_of_another_structure_is_refused():
+    with pytest.raises(TypeError, match="one equation for each unknown"):
+        root(
+            lambda y, branch, a: jnp.stack([y, y]),
+            lambda a: (a, None, None),
+            jnp.float64(1.0),
+            tangent_solve=diagonal,
+        )
+
+
+# ---- several devices
+
+
+SHARDED = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, PartitionSpec as P
+from neural_sdf.implicit import dense, diagonal, root
+jax.config.update("jax_enable_x64", True)
+assert jax.device_count() == 4
+mesh = jax.make_mesh((4,), ("rays",), axis_types=(AxisType.Auto,))
+
+def square_root(a, scale):
+    def solve(a):
+        y = jax.lax.while_loop(
+            lambda y: jnp.any(jnp.abs(y * y - a * scale) > 1e-13),
+            lambda y: (y + a * scale / y) / 2, a)
+        return y, y > 0, jnp.zeros(a.shape, jnp.int32)
+    return root(lambda y, b, a: y * y - a * scale, solve, a, tangent_solve=SOLVER)[0]
+
+def loss(scale, a):
+    part = lambda scale, a: jax.lax.psum(jnp.sum(square_root(a, scale) ** 3), "rays")
+    return jax.shard_map(part, mesh=mesh, in_specs=(P(), P("rays")), out_specs=P())(scale, a)
+
+a, scale = jnp.linspace(1.0, 3.0, 16), jnp.float64(2.0)
+alone = lambda scale, a: jnp.sum(square_root(a, scale) ** 3)
+for SOLVER in (diagonal, dense):
+    for derive in (jax.grad, jax.jacfwd):
+        for argument in (0, 1):
+            ours, truth = (jax.jit(derive(f, argument))(scale, a) for f in (loss, alone))
+            np.testing.assert_allclose(ours, truth, rtol=2e-12)
+    ours, truth = (jax.hessian(f)(scale, a) for f in (loss, alone))
+    np.testing.assert_allclose(ours, truth, rtol=2e-12)
+print("same on four devices")
+"""
+
+
+def test_root_is_the_same_on_one_device_and_sharded_over_four():
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
+    done = subprocess.run(
+        [sys.executable, "-c", SHARDED],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "same on four devices", done.stderr[-2000:]
