@@ -15,6 +15,9 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
+# The noise of TF32 matrix products on f (8e-5) exceeds any useful tolerance.
+PRECISION = "highest"
+
 HIT = 0
 """A change of sign was bracketed."""
 MISS = 1
@@ -53,7 +56,7 @@ def march(
     *,
     dmin: float,
     max_steps: int,
-    lipschitz: float,
+    lipschitz: float | None,
 ) -> March:
     """Marches all rays from `near` until each has changed sign, reached `far` or used its steps.
 
@@ -63,35 +66,50 @@ def march(
         far: end; an end not beyond the start is a miss, [N].
         dmin: least step, scene units: a sheet thinner than this along the ray can be stepped over.
         max_steps: limit of steps.
-        lipschitz: L, a bound of the field's slope along rays.
+        lipschitz: L, a bound of the field's slope along rays. None for the greatest slope that any
+            ray has met so far, at least 1; a step that raises it and leaves room for a surface
+            between its ends, f₁ + max(f₂, 0) < L (t₂ − t₁), is taken back and tried again, shorter.
     """
     start = field(near)
     status = jnp.where(far > near, jnp.where(start < 0, INSIDE, _ACTIVE), MISS).astype(jnp.int32)
     count = jnp.ones(near.shape, jnp.int32)
     state = March(jnp.stack([near, near]), jnp.stack([start, start]), near, start, status, count)
 
-    def unfinished(carry: tuple[Array, March]) -> Array:
-        step, state = carry
+    def unfinished(carry: tuple[Array, Array, March]) -> Array:
+        step, _, state = carry
         return (step < max_steps) & jnp.any(state.status == _ACTIVE)
 
-    def advance(carry: tuple[Array, March]) -> tuple[Array, March]:
-        step, state = carry
+    def advance(carry: tuple[Array, Array, March]) -> tuple[Array, Array, March]:
+        step, slope, state = carry
         active = state.status == _ACTIVE
         t, f = state.t[1], state.f[1]
-        t_new = jnp.where(active, jnp.minimum(t + jnp.maximum(f / lipschitz, dmin), far), t)
+        stride = jnp.maximum(f / slope, dmin)
+        t_new = jnp.where(active, jnp.minimum(t + stride, far), t)
         f_new = field(t_new)
+        steepest = slope
+        if lipschitz is None:
+            met = jnp.abs(f_new - f) / jnp.where(t_new > t, t_new - t, 1.0)
+            steepest = jnp.maximum(slope, jnp.max(jnp.where(active, met, 0.0), initial=0.0))
+        roomy = (stride > dmin) & (f + jnp.maximum(f_new, 0.0) < steepest * (t_new - t))
+        # By more than rounding, else a step to f = 0 would be taken back for ever.
+        moved = active & ~(roomy & (steepest > 1.01 * slope))
         ended = jnp.where(f_new < 0, HIT, jnp.where(t_new >= far, MISS, _ACTIVE))
         closer = active & (f_new < state.f_min)
-        return step + 1, March(
-            t=jnp.where(active, jnp.stack([t, t_new]), state.t),
-            f=jnp.where(active, jnp.stack([f, f_new]), state.f),
-            t_min=jnp.where(closer, t_new, state.t_min),
-            f_min=jnp.where(closer, f_new, state.f_min),
-            status=jnp.where(active, ended, state.status).astype(jnp.int32),
-            num_evaluations=state.num_evaluations + active,
+        return (
+            step + 1,
+            steepest,
+            March(
+                t=jnp.where(moved, jnp.stack([t, t_new]), state.t),
+                f=jnp.where(moved, jnp.stack([f, f_new]), state.f),
+                t_min=jnp.where(closer, t_new, state.t_min),
+                f_min=jnp.where(closer, f_new, state.f_min),
+                status=jnp.where(moved, ended, state.status).astype(jnp.int32),
+                num_evaluations=state.num_evaluations + active,
+            ),
         )
 
-    _, state = lax.while_loop(unfinished, advance, (jnp.int32(0), state))
+    slope = jnp.asarray(1.0 if lipschitz is None else lipschitz, near.dtype)
+    _, _, state = lax.while_loop(unfinished, advance, (jnp.int32(0), slope, state))
     unended = state.status == _ACTIVE
     return state._replace(status=jnp.where(unended, MAX_STEPS, state.status).astype(jnp.int32))
 

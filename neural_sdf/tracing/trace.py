@@ -12,10 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from neural_sdf import implicit
-from neural_sdf.tracing.march import HIT, march, refine
-
-# The noise of TF32 matrix products on f (8e-5) exceeds any useful tolerance.
-_PRECISION = "highest"
+from neural_sdf.tracing.march import HIT, PRECISION, march, refine
 
 
 class Hits(NamedTuple):
@@ -83,7 +80,7 @@ def trace(
     2.0 -1.0
 
     Args:
-        sdf: distances [N] of points [N, 3], negative inside; must not capture traced arrays.
+        sdf: distances [N] of points [N, 3], negative inside.
         params: what `sdf` depends on, any tree of arrays.
         origins: scene units, [N, 3].
         directions: unit length, [N, 3].
@@ -91,7 +88,9 @@ def trace(
         far: where they end, likewise.
         dmin: least step in scene units; thinner sheets can be missed.
         max_steps: march steps before a ray is given up.
-        lipschitz: bound of the field's gradient norm; steps are f / lipschitz.
+        lipschitz: bound of the field's gradient norm to start with; steps are f / lipschitz. A ray
+            that meets a greater slope raises its own, so that a bound too low costs few hits; with
+            a true one none is lost but in sheets thinner than `dmin`.
         num_refine: Illinois steps in the bracket; by default what reaches the rounding error of the
             dtype: 4 in single precision and 8 in double.
         grazing: least |cosine| the derivative divides by; 0 for none.
@@ -108,7 +107,7 @@ def trace(
         def along(t: Array) -> Array:
             return sdf(params, origins + t[:, None] * directions)
 
-        with jax.default_matmul_precision(_PRECISION):
+        with jax.default_matmul_precision(PRECISION):
             ended = march(along, near, far, dmin=dmin, max_steps=max_steps, lipschitz=lipschitz)
             hit = ended.status == HIT
             t = jnp.where(hit, refine(along, ended.t, ended.f, num_steps=num_refine), far)
@@ -128,13 +127,13 @@ def trace(
         # A miss has no equation of its own but t = far; its points stay out of the derivative.
         start = lax.stop_gradient(origins + near[:, None] * directions)
         points = jnp.where(branch.hit[:, None], origins + t[:, None] * directions, start)
-        with jax.default_matmul_precision(_PRECISION):
+        with jax.default_matmul_precision(PRECISION):
             return jnp.where(branch.hit, sdf(params, points), t - far)
 
     theta = (params, origins, directions, *lax.stop_gradient((near, far)))
     t, branch, stats = implicit.root(residual, solve, theta, tangent_solve=_entering)
     value, cosine, t_min, num_evaluations, status = stats
-    with jax.default_matmul_precision(_PRECISION):
+    with jax.default_matmul_precision(PRECISION):
         distance_min = sdf(params, origins + t_min[:, None] * directions)
     return Hits(t, branch.hit, value, cosine, distance_min, t_min, num_evaluations, status)
 
