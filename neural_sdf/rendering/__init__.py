@@ -1,8 +1,9 @@
 """Field and rays to colour, depth, normal and mask."""
 
+from neural_sdf.rendering.coverage import coverage
 from neural_sdf.rendering.images import Image, render_image
 from neural_sdf.rendering.surface import Rendering, render_surface
 
 RENDERERS = {"surface": render_surface}
 
-__all__ = ["RENDERERS", "Image", "Rendering", "render_image", "render_surface"]
+__all__ = ["RENDERERS", "Image", "Rendering", "coverage", "render_image", "render_surface"]
