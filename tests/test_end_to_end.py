@@ -1,17 +1,23 @@
 """Images in, a measured mesh out: the whole job on a tiny scene, and what must not pass for it."""
 
+import functools
 import importlib.util
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import trimesh
 
 from neural_sdf import experiment
 from neural_sdf.export import MeshSummary
-from neural_sdf.geometry import Similarity
+from neural_sdf.geometry import Similarity, clip_to_sphere
+from neural_sdf.tracing import trace
 from neural_sdf.training import Checkpoints
+from tests.tracing.test_trace import in_sphere, looking_at
+from tests.tracing.witness import dense_reference, shares_of_errors
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,7 +51,7 @@ def tiny_config(**weights: float):
     config.train.batch_size = 512
     config.train.learning_rate = 1e-3
     config.train.warmup = 20
-    config.train.checkpoint_every = 300
+    config.train.checkpoint_every = 100
     config.train.log_every = 100
     config.train.weights.update(weights)
     return config
@@ -119,3 +125,65 @@ def test_evaluation_leaves_its_numbers_and_one_strip_a_held_out_view(trained):
     assert {path.stem for path in (workdir / "eval").glob("*.png")} == names
     assert len(names) == outcome.metrics["num_views"] == 8
     assert (workdir / "eval/metrics.json").is_file()
+
+
+def test_a_half_trained_network_is_traced_like_any_field(trained):
+    workdir, _ = trained
+    half = experiment.load_trained(workdir, step=200)
+    sdf, params = half.run.field.sdf, half.params
+    points = jax.random.uniform(jax.random.key(1), (20_000, 3), minval=-1, maxval=1)
+    _, gradients, _ = half.run.field.surface(params, points)
+    bound = 1.1 * float(jnp.linalg.norm(gradients, axis=-1).max())
+    assert bound > 1.2  # it is no distance yet
+    origins, directions = looking_at(jax.random.key(0), 2048)
+    truth = dense_reference(sdf, params, origins, directions, num_samples=2000)
+    for lipschitz, most_lost in ((bound, 0.001), (None, 0.007)):
+        traced = functools.partial(in_sphere, sdf, lipschitz=lipschitz, max_steps=256)
+        hits = jax.jit(traced)(params, origins, directions)
+        false, wrong, lost, error = shares_of_errors(hits, truth)
+        assert false == 0 and wrong < 0.001 and lost < most_lost
+        assert len(error) > 500 and np.quantile(error, 0.99) < 1e-6
+
+
+@pytest.mark.usefixtures("x64")
+def test_hit_gradients_of_a_trained_checkpoint_are_those_of_finite_differences(trained):
+    """By parameters, origins and directions, from what the training wrote, in double precision."""
+    checkpoint = experiment.load_trained(trained[0])
+    sdf = checkpoint.run.field.sdf
+    params = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), jnp.float64), checkpoint.params)
+    origins, directions = looking_at(jax.random.key(3), 64)
+
+    @jax.jit
+    def depth(params, origins, directions):
+        near, far, _ = jax.lax.stop_gradient(clip_to_sphere(origins, directions))
+        hits = trace(
+            sdf, params, origins, directions, near=near, far=far, grazing=0.0, num_refine=12
+        )
+        return hits.t, (hits.hit, hits.cosine)
+
+    inputs = (params, origins, directions)
+    leaves, tree = jax.tree.flatten(inputs)
+    keys = jax.random.split(jax.random.key(4), len(leaves))
+    tangents = [jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]
+    for group in range(3):
+        tangent = jax.tree.unflatten(tree, tangents)
+        tangent = tuple(
+            v if i == group else jax.tree.map(jnp.zeros_like, v) for i, v in enumerate(tangent)
+        )
+        at = lambda step, v=tangent: depth(*jax.tree.map(lambda x, d: x + step * d, inputs, v))
+        step = 1e-6
+        ends = [at(k * step) for k in (-2, -1, 1, 2)]
+        t, (hit, cosine) = depth(*inputs)
+        kept = np.asarray(hit & (jnp.abs(cosine) > 0.05))
+        for t_end, (hit_end, _) in ends:
+            kept = kept & np.asarray(hit_end & (jnp.abs(t_end - t) < 0.01))
+        assert kept.sum() > 10
+        (far_back, _), (back, _), (ahead, _), (far_ahead, _) = ends
+        expected = (8 * (ahead - back) - (far_ahead - far_back)) / (12 * step)
+        forward = jax.jvp(lambda *x: depth(*x)[0], inputs, tangent)[1]
+        error = np.abs(forward - expected) / np.maximum(np.abs(expected), 1e-2)
+        assert error[kept].max() < 1e-6
+        chosen = jnp.where(kept, jnp.sin(jnp.arange(len(t)) + 1.0), 0.0)
+        gradient = jax.grad(lambda *x: chosen @ depth(*x)[0], (0, 1, 2))(*inputs)
+        backward = sum(map(jnp.vdot, jax.tree.leaves(gradient), jax.tree.leaves(tangent)))
+        np.testing.assert_allclose(backward, chosen @ forward, rtol=1e-9)

@@ -57,7 +57,7 @@ def trace(
     far: Float[ArrayLike, "..."],
     dmin: float = 2e-3,
     max_steps: int = 96,
-    lipschitz: float = 1.0,
+    lipschitz: float | None = 1.0,
     num_refine: int | None = None,
     grazing: float = 0.05,
 ) -> Hits:
@@ -88,9 +88,8 @@ def trace(
         far: where they end, likewise.
         dmin: least step in scene units; thinner sheets can be missed.
         max_steps: march steps before a ray is given up.
-        lipschitz: bound of the field's gradient norm to start with; steps are f / lipschitz. A ray
-            that meets a greater slope raises its own, so that a bound too low costs few hits; with
-            a true one none is lost but in sheets thinner than `dmin`.
+        lipschitz: bound of the field's gradient norm; steps are f / lipschitz. Right for a trained
+            field is 1; None estimates it from what all rays meet, for a field of any slope.
         num_refine: Illinois steps in the bracket; by default what reaches the rounding error of the
             dtype: 4 in single precision and 8 in double.
         grazing: least |cosine| the derivative divides by; 0 for none.
