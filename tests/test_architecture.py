@@ -27,6 +27,7 @@ FLOORS = {
         *("implicit", "geometry", "tracing", "fields", "data"),
         *("rendering", "export", "training", "evaluation", "launch"),
     },
+    "picture": {"geometry", "data", "rendering", "evaluation", "experiment", "launch"},
     "launch": set(),
     "train": {"launch", "experiment"},
     "eval": {"launch", "experiment"},

@@ -1,0 +1,47 @@
+"""Renders by tracing light through several bounces: the Cornell box, or a trained field.
+
+    python scripts/render.py --scene=cornell --output=docs/cornell.png
+    python scripts/render.py --workdir=runs/quickstart --radiance=albedo --output=relit.png
+
+The PNG holds sRGB values: linear light through the curve of IEC 61966-2-1, clipped at white.
+"""
+
+import functools
+
+from absl import flags
+
+from neural_sdf import launch
+
+SCENE = flags.DEFINE_enum("scene", None, ["cornell"], "a scene that is known exactly")
+WORKDIR = flags.DEFINE_string("workdir", None, "the folder of the run that train.py wrote")
+OUTPUT = flags.DEFINE_string("output", "", "the PNG file to write")
+SIZE = flags.DEFINE_integer("size", 256, "longer side of the picture in pixels", lower_bound=1)
+SAMPLES = flags.DEFINE_integer("samples", 256, "paths a pixel", lower_bound=1)
+BOUNCES = flags.DEFINE_integer("bounces", 6, "reflections of each path at most", lower_bound=0)
+RADIANCE = flags.DEFINE_enum(
+    "radiance",
+    "albedo",
+    ["albedo", "emission"],
+    "what the trained radiance is: paint under a new light, or light of its own",
+)
+VIEW = flags.DEFINE_integer(
+    "view", None, "whose photo's camera sees the field; by default the first held-out one"
+)
+
+
+def main() -> None:
+    """Imports the work late, so that --help and a mistyped flag need not wait for JAX."""
+    if (SCENE.value is None) == (WORKDIR.value is None):
+        given = "neither" if SCENE.value is None else "both"
+        raise ValueError(f"{given} of --scene and --workdir given; expected one; see --help")
+    from neural_sdf import picture
+
+    render = picture.render_cornell
+    if WORKDIR.value is not None:
+        shown = {"radiance": RADIANCE.value, "view": VIEW.value}
+        render = functools.partial(picture.render_trained, WORKDIR.value, **shown)
+    render(OUTPUT.value, size=SIZE.value, num_samples=SAMPLES.value, num_bounces=BOUNCES.value)
+
+
+if __name__ == "__main__":
+    launch.run(main, required=["output"])
