@@ -28,6 +28,8 @@ from jax import Array, lax
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
+from neural_sdf.implicit.seal import sealed
+
 Tree = Any
 LinearMap = Callable[[Tree], Tree]
 
@@ -68,7 +70,8 @@ def root(
         stats: anything else worth knowing about the solve; constant for derivatives.
 
     Raises:
-        TypeError: a captured traced integer or boolean, or a residual that has not y's structure.
+        TypeError: a captured traced integer or boolean; a residual that has not y's structure; a
+            derivative of a reverse-mode derivative through a loop, where JAX drops custom rules.
     """
     solve, known_to_solve = _open(solve, "solve", theta)
     y, branch, _ = jax.eval_shape(solve, theta, *known_to_solve)
@@ -77,7 +80,8 @@ def root(
 
     @jax.custom_jvp
     def solution(arguments: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
-        theta, known_to_solve, _ = lax.stop_gradient(arguments)
+        # Whoever differentiates this has lost the rule below, and would get zero. The seal says it.
+        theta, known_to_solve, _ = lax.stop_gradient(sealed(arguments))
         y, branch, stats = solve(theta, *known_to_solve)
         return y, lax.stop_gradient(branch), lax.stop_gradient(stats)
 

@@ -242,3 +242,37 @@ def test_root_is_the_same_on_one_device_and_sharded_over_four():
         text=True,
     )
     assert done.stdout.strip() == "same on four devices", done.stderr[-2000:]
+
+
+# ---- within a loop
+
+
+def looped(function):
+    """Two turns of a scan, each through the root."""
+    return lambda a: jax.lax.scan(lambda y, _: (function(y), None), a, jnp.arange(2))[0]
+
+
+def second_derivatives(function):
+    """By every order of forward and reverse mode that should work through a loop."""
+    slope = lambda a: jax.jvp(function, (a,), (1.0,))[1]
+    return (
+        jax.jacfwd(jax.jacfwd(function))(2.5),
+        jax.grad(slope)(2.5),
+        jax.jit(jax.grad(slope))(2.5),
+    )
+
+
+def test_root_within_a_loop_is_differentiated_twice_with_forward_mode_inside():
+    y_of = lambda a: cube_root((a, jnp.float64(1.0)))[0]
+    unrolled = lambda a: y_of(y_of(a))
+    np.testing.assert_allclose(jax.grad(looped(y_of))(2.5), jax.grad(unrolled)(2.5), rtol=1e-12)
+    expected = jax.grad(jax.grad(unrolled))(2.5)
+    np.testing.assert_allclose(second_derivatives(looped(y_of)), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("outer", [jax.grad, jax.jacfwd])
+def test_derivative_that_a_loop_made_wrong_is_refused(outer):
+    """JAX drops the rule in reverse mode through a scan: without the refusal, this would be 0."""
+    y_of = lambda a: cube_root((a, jnp.float64(1.0)))[0]
+    with pytest.raises(TypeError, match=r"rule .* is lost .* forward mode"):
+        outer(jax.grad(looped(y_of)))(2.5)

@@ -470,6 +470,8 @@ def test_two_hits_chained_through_a_mirror_are_right_to_second_order():
     check_grads(jax.jit(loss), (moved,), 1, ["fwd", "rev"], 1e-5, 1e-5, eps=1e-5)
     slope = jax.jit(lambda moved: jax.jvp(loss, (moved,), (along,))[1])
     check_grads(slope, (moved,), 1, ["fwd", "rev"], 1e-5, 1e-5, eps=1e-5)
+    with pytest.raises(TypeError, match="forward mode"):  # and never a silent zero
+        jax.grad(lambda moved: jax.grad(loss)(moved)[0])(moved)
 
 
 @pytest.mark.parametrize("max_steps", [3, 256])
