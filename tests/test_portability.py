@@ -14,6 +14,7 @@ from neural_sdf.data import Scene, Source
 from neural_sdf.experiment import build
 from neural_sdf.export import grid_values
 from neural_sdf.geometry import Rays, Similarity
+from neural_sdf.rendering import cornell, path_trace
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 PLATFORMS = ["cuda", "tpu"]
@@ -76,6 +77,19 @@ def test_grid_values_lower_for_accelerators(path):
     run = built(path)
     values = functools.partial(grid_values, run.field.sdf)
     assert not callbacks(module_text(values, jax.eval_shape(run.init).params, floats(4096, 3)))
+
+
+def test_path_tracer_and_its_gradient_lower_for_accelerators():
+    params = jax.eval_shape(cornell.default_params)
+    rays = Rays(floats(64, 3), floats(64, 3))
+
+    def brightness(params, rays):
+        light = cornell.light(params)
+        settings = {"light": light, "environment": 0.0, "radius": 7.0, "num_bounces": 2}
+        key = jax.random.key(0)
+        return path_trace(key, cornell.sdf, cornell.material, params, rays, **settings).mean()
+
+    assert not callbacks(module_text(jax.grad(brightness), params, rays))
 
 
 PLANTED = {

@@ -34,7 +34,7 @@ _HALF_TALL, _HALF_SHORT = (0.6, 1.2, 0.6), (0.6, 0.6, 0.6)
 _HALF_LIGHT = 0.5
 _WALL = 0.2  # thickness
 
-SKY = np.array([0.18, 0.22, 0.28])
+SKY = np.array([0.22, 0.27, 0.34])
 """Radiance of the environment, which comes in at the open side."""
 LEAST_STEP = 1e-2
 """Of the march, for `path_trace`: nothing here is thinner, and rays along a wall need fewer."""
@@ -56,7 +56,7 @@ def default_params() -> dict[str, Any]:
     return {
         "albedo": jnp.array([white, white, white, red, green, [0.9, 0.9, 0.9], [0.9, 0.8, 0.55]]),
         "roughness": jnp.array(0.3),
-        "light": jnp.array([11.0, 9.0, 6.5]),
+        "light": jnp.array([17.0, 14.0, 10.0]),
         "tall": jnp.array([0.75, 2.6, -0.6]),
         "short": jnp.array([-0.7, 1.25, -0.3]),
     }

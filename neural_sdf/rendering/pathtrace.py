@@ -11,7 +11,7 @@ weight of a bounce is the albedo alone.
 
 What is left out of every derivative: visibility. Where the edge of a shadow, of the light or of a
 silhouette moves, a point changes from lit to dark at once, and the derivative of an image has a
-boundary term for that (Li et al. 2018, section 3). It is not in here: the derivative is that of
+boundary term for that (Li et al. 2018). It is not in here: the derivative is that of
 the picture with all edges held fast.
 """
 
@@ -201,13 +201,13 @@ def _meets(light: AreaLight | None, rays: Rays, hits: Hits) -> Bool[Array, " N"]
     if light is None:
         return jnp.zeros_like(hits.hit)
     n = jnp.cross(light.half_u, light.half_v)
-    slope = rays.directions @ n
+    slope = _dot(rays.directions, n)
     facing = slope < 0
-    t = ((light.centre - rays.origins) @ n) / jnp.where(facing, slope, -1.0)
+    t = _dot(light.centre - rays.origins, n) / jnp.where(facing, slope, -1.0)
     x = rays.origins + t[:, None] * rays.directions - light.centre
-    a = jnp.cross(x, light.half_v) @ n
-    b = jnp.cross(light.half_u, x) @ n
-    within = jnp.maximum(jnp.abs(a), jnp.abs(b)) <= n @ n
+    a = _dot(jnp.cross(x, light.half_v), n)
+    b = _dot(jnp.cross(light.half_u, x), n)
+    within = jnp.maximum(jnp.abs(a), jnp.abs(b)) <= _dot(n, n)
     # A ray that got lost shows nothing, neither the light.
     clear = jnp.where(hits.hit, t < hits.t, hits.status == MISS)
     return facing & (t > 0) & within & clear
@@ -236,9 +236,9 @@ def _light_sample(
     ways = targets - points
     distance = safe_norm(ways)
     apart = distance > 0
-    across = jnp.maximum(jnp.sum(normals * ways, axis=-1), 0.0)  # distance · cos θ
+    across = jnp.maximum(_dot(normals, ways), 0.0)  # distance · cos θ
     # The light's area is 4 |u × v|: times its cosine and the distance, 4 times this.
-    faced = jnp.maximum(-(ways @ face), 0.0)
+    faced = jnp.maximum(-_dot(ways, face), 0.0)
     return targets, jnp.where(apart, 4 * across * faced / jnp.where(apart, distance, 1.0) ** 4, 0.0)
 
 
@@ -271,15 +271,15 @@ def _next_rays(
 
     The exponent that goes with a roughness α is 2/α² − 2 (Walter et al. 2007, section 5.2).
     """
-    slope = jnp.sum(rays.directions * normals, axis=-1, keepdims=True)
-    mirrored = rays.directions - 2 * slope * normals
+    slope = _dot(rays.directions, normals)
+    mirrored = rays.directions - 2 * slope[:, None] * normals
     diffuse, mirror = what.kind == DIFFUSE, what.kind == MIRROR
     roughness = jnp.where(what.kind == GLOSSY, what.roughness, 1.0)
     exponent = 2 / jnp.clip(roughness, _LEAST_ROUGHNESS, 1.0) ** 2 - 2
     axis = jnp.where(diffuse[:, None], normals, mirrored)
     scattered = _lobe(_on_sphere(key, starts), axis, jnp.where(diffuse, 1.0, exponent))
     directions = jnp.where(mirror[:, None], mirrored, scattered)
-    above = jnp.sum(directions * normals, axis=-1) > 0
+    above = _dot(directions, normals) > 0
     chosen = Rays(starts, directions)
     kept = (jnp.where(goes_on[:, None], *pair) for pair in zip(chosen, rays, strict=True))
     return Rays(*kept), above
@@ -303,7 +303,7 @@ def _lobe(
     second is kept. For e = 1 that is the direction of s + axis. No frame is needed, hence none that
     flips where a normal passes some fixed plane: ω is smooth in the axis but for s = −axis.
     """
-    along = jnp.sum(even * axis, axis=-1)
+    along = _dot(even, axis)
     # Not below the rounding of s·axis: the logarithm and its derivative stay finite.
     log_u = jnp.log(jnp.maximum((1 + along) / 2, jnp.finfo(even.dtype).eps)) / (exponent + 1)
     cosine = jnp.exp(log_u)
@@ -312,6 +312,11 @@ def _lobe(
     sine = jnp.where(turned, jnp.sqrt(jnp.where(turned, sine_squared, 1.0)), 0.0)
     side = _unit(even - along[:, None] * axis)
     return cosine[:, None] * axis + sine[:, None] * side
+
+
+def _dot(first: Float[Array, "... 3"], second: Float[Array, "... 3"]) -> Float[Array, "..."]:
+    """Inner products, as sums: a matrix product would be rounded to TF32 on some accelerators."""
+    return jnp.sum(first * second, axis=-1)
 
 
 def _unit(vectors: Float[Array, "N 3"]) -> Float[Array, "N 3"]:
