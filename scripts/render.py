@@ -1,7 +1,11 @@
 """Renders by tracing light through several bounces: the Cornell box, or a trained field.
 
     python scripts/render.py --scene=cornell --output=docs/cornell.png
-    python scripts/render.py --workdir=runs/quickstart --radiance=albedo --output=relit.png
+    python scripts/render.py --workdir=runs/quickstart --output=relit.png --size=128 \\
+        --samples=16 --bounces=2
+
+Two CPU cores, shared with other work: 284 s and 113 s; a network costs far more than boxes. The
+noise falls with the square root of --samples.
 
 The PNG holds sRGB values: linear light through the curve of IEC 61966-2-1, clipped at white.
 """

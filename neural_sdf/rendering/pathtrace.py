@@ -133,7 +133,7 @@ def path_trace(
             above the error of a hit, below the smallest detail.
         dmin: least march step, see `tracing.trace`.
         max_steps: march steps before a path is lost. Rays that leave a plane at a small angle need
-            most: with 256 steps some 5 of 10 000 are lost.
+            most: with 256 steps 3 of 10 000 are lost over a length of 4.
     """
     march = functools.partial(trace, sdf, dmin=dmin, max_steps=max_steps)
 
