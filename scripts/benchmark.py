@@ -16,7 +16,18 @@ on all rays while marching: the rays that graze the rim keep the implicit form's
 limit, which is checked. The implicit form then also refines its hits (4 evaluations) and takes
 normals, which the others do not.
 
+gradient_time_N, gradient_memory_N: the same for N march steps instead of 32. The implicit form's
+loop ends when every ray has ended, so that a greater limit than that costs it nothing.
+
 memory_against_steps: the implicit form's memory for limits of 16, 64 and 256 march steps.
+
+depth_map: the Jacobian of 1024 depths by the 6 numbers of a camera's motion, in forward mode (6
+tangents at once), in reverse mode (1024 cotangents at once), and by the rule written out by hand;
+parameters: the gradient of one number by all parameters of the field, in reverse mode, and one
+tangent in forward mode, of which it would take as many as there are parameters.
+
+complementarity: 256 problems with 8 unknowns each, with P-matrices, by `implicit.lcp` in one call
+(double precision) and by a loop over a plain NumPy Lemke, which must agree.
 
 Memory is that of temporary buffers in the compiled program's own analysis: exact, without spread.
 """
@@ -27,7 +38,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,6 +47,7 @@ from absl import flags
 from neural_sdf import launch
 
 if TYPE_CHECKING:
+    import numpy as np
     from jax import Array
     from jax.stages import Compiled
 
@@ -43,6 +55,7 @@ JSON = flags.DEFINE_string("json", "", "file to write the table to, as JSON")
 
 NUM_RAYS = 2048
 NUM_STEPS = 32
+STEPS = (8, 16, 32, 64, 128)
 NUM_ROUNDS = 7
 DISTANCE = 2.0  # of the rays' origins from the sphere's centre; its radius is 0.6
 FAR = 4.0
@@ -94,7 +107,12 @@ def main() -> None:
     """Measures all figures, prints the table and writes the JSON file if one is asked for."""
     launch.check_backend()
     print("  ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
-    rows = [row for figure in (gradient, memory_against_steps) for row in figure(sphere_problem())]
+    problem = sphere_problem()
+    require_full_march(problem)
+    rows = gradient(problem, NUM_STEPS)
+    for num_steps in STEPS:
+        rows += gradient(problem, num_steps, suffix=f"_{num_steps}")
+    rows += memory_against_steps(problem) + modes(problem) + complementarity()
     print(table(rows))
     if JSON.value:
         from neural_sdf.export import replace_file
@@ -103,24 +121,27 @@ def main() -> None:
         replace_file(Path(JSON.value), (json.dumps(record, indent=2) + "\n").encode())
 
 
-def gradient(problem: Problem) -> list[Row]:
+def gradient(problem: Problem, num_steps: int, suffix: str = "") -> list[Row]:
     """Time and memory of the three forms of the gradient, and how far they differ."""
-    require_full_march(problem)
     compiled = {
-        "implicit": compiled_gradient(implicit_depth(NUM_STEPS), problem),
-        "unrolled": compiled_gradient(unrolled_depth(remat=False), problem),
-        "unrolled_remat": compiled_gradient(unrolled_depth(remat=True), problem),
+        "implicit": compiled_gradient(implicit_depth(num_steps), problem),
+        "unrolled": compiled_gradient(unrolled_depth(num_steps, remat=False), problem),
+        "unrolled_remat": compiled_gradient(unrolled_depth(num_steps, remat=True), problem),
     }
     arguments = (problem.params, problem.origins, problem.directions, problem.weights)
     times = alternating_times(compiled, arguments)
     exact = compiled["implicit"](*arguments)
     return [
+        *compare(f"gradient_time{suffix}", times, "ms"),
         *compare(
-            "gradient_time", {name: [1e3 * t for t in ts] for name, ts in times.items()}, "ms"
+            f"gradient_memory{suffix}", {name: [memory(c)] for name, c in compiled.items()}, "MiB"
         ),
-        *compare("gradient_memory", {name: [memory(c)] for name, c in compiled.items()}, "MiB"),
         *(
-            Row(f"gradient_difference.{name}", spread([difference(exact, c(*arguments))]), "")
+            Row(
+                f"gradient_difference{suffix}.{name}",
+                spread([difference(exact, c(*arguments))]),
+                "",
+            )
             for name, c in list(compiled.items())[1:]
         ),
     ]
@@ -133,6 +154,115 @@ def memory_against_steps(problem: Problem) -> list[Row]:
         for steps in (16, 64, 256)
     }
     return compare("memory_against_steps", values, "MiB")
+
+
+def modes(problem: Problem) -> list[Row]:
+    """Forward against reverse mode, where outputs are many and where inputs are."""
+    import jax
+    import jax.numpy as jnp
+
+    from neural_sdf.geometry import rigid_from_twist
+
+    sdf, params, origins, directions, _ = problem
+    inner = jnp.argsort(jnp.linalg.norm(origins[:, :2], axis=-1))[:1024]
+    origins, directions = origins[inner], directions[inner]
+    depth = implicit_depth(NUM_STEPS)
+
+    def depth_map(twist: Array, params: Any) -> Array:
+        motion = rigid_from_twist(twist)
+        moved = origins @ motion[:3, :3].T + motion[:3, 3]
+        return depth(sdf, params, moved, directions @ motion[:3, :3].T)
+
+    def by_hand(twist: Array, params: Any) -> Array:
+        """The motion of a fixed surface point in the camera's frame, over the slope: no field."""
+        t = depth_map(twist, params)
+        points = origins + t[:, None] * directions
+        _, pullback = jax.vjp(lambda points: sdf(params, points), points)
+        (normals,) = pullback(jnp.ones(len(points)))
+        slopes = jnp.sum(normals * directions, axis=-1)
+        turned = jnp.cross(points, normals)  # n · (ω × x) = ω · (x × n)
+        return -jnp.concatenate([turned, normals], axis=-1) / slopes[:, None]
+
+    def loss(params: Any, twist: Array) -> Array:
+        return jnp.mean(depth_map(twist, params))
+
+    def one_tangent(params: Any, twist: Array) -> Array:
+        return jax.jvp(lambda params: loss(params, twist), (params,), (params,))[1]
+
+    twist = jnp.zeros(6)
+    jacobians = {
+        name: jax.jit(f).lower(twist, params).compile()
+        for name, f in (
+            ("forward", jax.jacfwd(depth_map)),
+            ("reverse", jax.jacrev(depth_map)),
+            ("by_hand", by_hand),
+        )
+    }
+    exact = jacobians["forward"](twist, params)
+    for name, jacobian in jacobians.items():
+        if not difference(exact, jacobian(twist, params)) < 1e-3:
+            raise RuntimeError(f"the {name} Jacobian is another; mend the rule or this script")
+    gradients = {
+        name: jax.jit(f).lower(params, twist).compile()
+        for name, f in (("reverse", jax.grad(loss)), ("forward_one_tangent", one_tangent))
+    }
+    return [
+        *compare("depth_map_time", alternating_times(jacobians, (twist, params)), "ms"),
+        *compare("depth_map_memory", {k: [memory(c)] for k, c in jacobians.items()}, "MiB"),
+        *compare("parameters_time", alternating_times(gradients, (params, twist)), "ms"),
+        Row("parameters_count", spread([float(sum(x.size for x in jax.tree.leaves(params)))]), ""),
+    ]
+
+
+def complementarity() -> list[Row]:
+    """One call for a batch of complementarity problems, against a loop over them."""
+    import jax
+    import numpy as np
+
+    from neural_sdf.implicit import lcp
+
+    random = np.random.default_rng(0)
+    A = random.normal(size=(256, 8, 8))
+    M = A @ A.transpose(0, 2, 1) / 8 + 0.1 * np.eye(8) + (A - A.transpose(0, 2, 1)) / 2
+    q = random.normal(size=(256, 8))
+
+    def loop(M: np.ndarray, q: np.ndarray) -> np.ndarray:
+        return np.array([numpy_lemke(*problem) for problem in zip(M, q, strict=True)])
+
+    with jax.enable_x64(True):
+        batch = jax.jit(lambda M, q: lcp(M, q).z)
+        if not np.abs(np.asarray(batch(M, q)) - loop(M, q)).max() < 1e-8:
+            raise RuntimeError("implicit.lcp and the NumPy Lemke disagree; mend one of them")
+        return compare(
+            "complementarity", alternating_times({"batch": batch, "numpy_loop": loop}, (M, q)), "ms"
+        )
+
+
+def numpy_lemke(M: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The solution z of one solvable problem without ties, by Lemke's method in plain NumPy."""
+    import numpy as np
+
+    n = len(q)
+    if q.min() >= 0:
+        return np.zeros(n)
+    tableau = np.hstack([np.eye(n), -M, -np.ones((n, 1)), q[:, None]])
+    basis = np.arange(n)
+    row, entering = int(np.argmin(q)), 2 * n
+    while True:
+        tableau[row] /= tableau[row, entering]
+        others = np.arange(n) != row
+        tableau[others] -= np.outer(tableau[others, entering], tableau[row])
+        leaving, basis[row] = basis[row], entering
+        if leaving == 2 * n:
+            break
+        entering = leaving + n if leaving < n else leaving - n
+        column = tableau[:, entering]
+        positive = column > 1e-12
+        ratios = np.where(positive, tableau[:, -1] / np.where(positive, column, 1), np.inf)
+        row = int(np.argmin(ratios))
+    z = np.zeros(2 * n + 1)
+    z[basis] = tableau[:, -1]
+    return z[n : 2 * n]
 
 
 def sphere_problem() -> Problem:
@@ -180,7 +310,7 @@ def implicit_depth(max_steps: int) -> Callable[..., Array]:
     return depth
 
 
-def unrolled_depth(*, remat: bool) -> Callable[..., Array]:
+def unrolled_depth(num_steps: int, *, remat: bool) -> Callable[..., Array]:
     """Sphere tracing that is differentiated through each of its steps: what not to do."""
     import jax
     import jax.numpy as jnp
@@ -191,7 +321,7 @@ def unrolled_depth(*, remat: bool) -> Callable[..., Array]:
 
         body = jax.checkpoint(step) if remat else step
         with jax.default_matmul_precision("highest"):  # as the tracer
-            return jax.lax.scan(body, jnp.zeros(len(origins)), length=NUM_STEPS)[0]
+            return jax.lax.scan(body, jnp.zeros(len(origins)), length=num_steps)[0]
 
     return depth
 
@@ -216,17 +346,17 @@ def memory(compiled: Compiled) -> float:
 
 
 def alternating_times(
-    compiled: dict[str, Compiled], arguments: tuple[Any, ...]
+    programs: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]
 ) -> dict[str, list[float]]:
-    """Seconds of each program in every round, after one round that is not counted."""
+    """Milliseconds of each program in every round, after one round that is not counted."""
     import jax
 
-    times: dict[str, list[float]] = {name: [] for name in compiled}
+    times: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(1 + NUM_ROUNDS):
-        for name, program in compiled.items():
+        for name, program in programs.items():
             start = time.perf_counter()
             jax.block_until_ready(program(*arguments))
-            times[name].append(time.perf_counter() - start)
+            times[name].append(1e3 * (time.perf_counter() - start))
     return {name: values[1:] for name, values in times.items()}
 
 

@@ -164,53 +164,55 @@ def _polish(
 def _lemke(M: Array, q: Array) -> tuple[Array, Array, Array]:
     """Complementary pivoting on w − Mz − e z₀ = q with the covering vector e = (1, …, 1).
 
-    Variables are numbered w: 0 … n − 1, z: n … 2n − 1, z₀: 2n; the tableau's last column is the
-    right side. The leaving row is the lexicographically least of the candidates, which excludes
-    cycling (Cottle, Pang and Stone 1992, section 4.9).
+    Variables are numbered w: 0 … n − 1, z: n … 2n − 1, z₀: 2n. What is kept is [B⁻¹q, B⁻¹] of the
+    basis matrix B. The leaving row is the lexicographically least of the candidates' rows, which
+    excludes cycling (Cottle, Pang and Stone 1992, section 4.9).
 
     Returns:
         z, active, status.
     """
     n, dtype = len(q), M.dtype
     tiny = 100 * float(jnp.finfo(dtype).eps)
-    artificial, right = 2 * n, 2 * n + 1
-    eye, ones = jnp.eye(n, dtype=dtype), jnp.ones((n, 1), dtype)
-    tableau = jnp.concatenate([eye, -M, -ones, q[:, None]], axis=1)
-    order = jnp.array([right, *range(n)])  # of the columns that a row is compared by
+    artificial = 2 * n
+    eye = jnp.eye(n, dtype=dtype)
+    columns = jnp.concatenate([eye, -M, -jnp.ones((n, 1), dtype)], axis=1)
 
-    def pivot(tableau: Array, basis: Array, row: Array, column: Array) -> tuple[Array, Array]:
+    def pivot(kept: Array, basis: Array, row: Array, entering: Array) -> tuple[Array, Array]:
+        column = _entering_column(kept, columns[:, entering])
         here = jnp.arange(n) == row
-        scaled = tableau[row] / tableau[row, column]
-        rest = tableau - tableau[:, column][:, None] * scaled
-        return jnp.where(here[:, None], scaled, rest), jnp.where(here, column, basis)
-
-    def complement(variable: Array) -> Array:
-        return jnp.where(variable < n, variable + n, variable - n)
+        scaled = kept[row] / column[row]
+        rest = kept - column[:, None] * scaled
+        return jnp.where(here[:, None], scaled, rest), jnp.where(here, entering, basis)
 
     def unfinished(carry: tuple) -> Array:
         return carry[-1] == _ACTIVE
 
     def advance(carry: tuple) -> tuple:
-        step, tableau, basis, entering, _ = carry
-        column = tableau[:, entering]
+        step, kept, basis, entering, _ = carry
+        column = _entering_column(kept, columns[:, entering])
         candidates = column > tiny
-        ratios = tableau[:, order] / jnp.where(candidates, column, 1.0)[:, None]
-        row = _least_row(ratios, candidates, tiny)
+        row = _least_row(kept / jnp.where(candidates, column, 1.0)[:, None], candidates, tiny)
         leaving = basis[row]
-        moved, new_basis = pivot(tableau, basis, row, entering)
         status = jnp.where(step < 100 * n, _ACTIVE, LIMIT)
         status = jnp.where(leaving == artificial, SOLVED, status)
         status = jnp.where(candidates.any(), status, RAY)
-        return step + 1, moved, new_basis, complement(leaving), status
+        complement = jnp.where(leaving < n, leaving + n, leaving - n)
+        return step + 1, *pivot(kept, basis, row, entering), complement, status
 
-    first = _least_row(tableau[:, order], jnp.ones(n, bool), tiny)
-    started = pivot(tableau, jnp.arange(n), first, jnp.int32(artificial))
+    kept = jnp.concatenate([q[:, None], eye], axis=1)
+    first = _least_row(kept, jnp.ones(n, bool), tiny)
+    started = pivot(kept, jnp.arange(n), first, jnp.int32(artificial))
     trivial = q.min() >= 0
     status = jnp.where(trivial, SOLVED, _ACTIVE)
     carry = lax.while_loop(unfinished, advance, (jnp.int32(1), *started, first + n, status))
-    _, tableau, basis, _, status = carry
+    _, kept, basis, _, status = carry
     basic = (basis[:, None] == n + jnp.arange(n)) & ~trivial
-    return tableau[:, right] @ basic, basic.any(axis=0), status
+    return jnp.sum(kept[:, :1] * basic, axis=0), basic.any(axis=0), status
+
+
+def _entering_column(kept: Float[Array, "n k"], column: Float[Array, " n"]) -> Float[Array, " n"]:
+    """B⁻¹ times a column, as a sum: small batched products are slow on CPUs."""
+    return jnp.sum(kept[:, 1:] * column, axis=1)
 
 
 def _least_row(
