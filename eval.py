@@ -15,7 +15,13 @@ REFERENCE = flags.DEFINE_string(
     "reference", None, "a mesh file of the true surface, in the world frame of the photos"
 )
 RESOLUTION = flags.DEFINE_integer(
-    "resolution", 256, "cells along an edge of the grid whose mesh is compared with the reference"
+    "resolution",
+    256,
+    "cells along an edge of the grid whose mesh is compared with the reference",
+    lower_bound=2,
+)
+PATH = flags.DEFINE_string(
+    "path", None, "the folder of the photos, if it is no longer where it was"
 )
 
 
@@ -24,7 +30,11 @@ def main() -> None:
     from neural_sdf import experiment
 
     experiment.evaluate(
-        WORKDIR.value, step=STEP.value, reference=REFERENCE.value, resolution=RESOLUTION.value
+        WORKDIR.value,
+        step=STEP.value,
+        reference=REFERENCE.value,
+        resolution=RESOLUTION.value,
+        path=PATH.value,
     )
 
 

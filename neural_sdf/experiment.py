@@ -72,26 +72,31 @@ def train(config: Config, workdir: str | Path) -> None:
     the next step.
 
     Raises:
-        ValueError: a setting or a photo set that cannot be used, or a workdir of another config.
+        ValueError: a setting or a photo set that cannot be used, or a workdir of another config
+            or other photos.
         FloatingPointError: a loss is not finite; says which, and at which step.
     """
     check_backend()
     workdir = Path(workdir)
     run = build(config)
-    _check_same_run(config, workdir)
+    changes = _changes(config, workdir)
     scene = load_scene(**config.data)
     print(describe_scene(scene), flush=True)
 
     workdir.mkdir(parents=True, exist_ok=True)
-    _write_json(workdir / "config.json", config.to_dict())
     checkpoints = Checkpoints(workdir / "checkpoints")
     checkpoints.remove_unfinished()
     if checkpoints.steps():
-        state, _ = checkpoints.load(jax.eval_shape(run.init))
-        print(f"resuming after step {state.step}", flush=True)
+        state, frame = checkpoints.load(jax.eval_shape(run.init))
+        _check_same_frame(scene.world_from_scene, frame, workdir)
+        print("; ".join([f"resuming after step {state.step}", *changes]), flush=True)
     else:
         state = run.init()
     first, steps, every = int(state.step), config.train.steps, config.train.checkpoint_every
+    if first < steps:
+        _write_json(workdir / "config.json", config.to_dict())
+    else:
+        print(f"nothing left to do up to step {steps}; to train on, raise config.train.steps")
     log = MetricLog(workdir / "metrics.jsonl", step=first)
     device_scene = jax.device_put(scene)
     with (
@@ -141,6 +146,7 @@ def evaluate(
     step: int | None = None,
     reference: str | Path | None = None,
     resolution: int = 256,
+    path: str | Path | None = None,
 ) -> dict[str, Any]:
     """Renders the held-out views and measures them, and the mesh where the true surface is known.
 
@@ -153,6 +159,7 @@ def evaluate(
         step: of the checkpoint; the latest if None.
         reference: mesh file of the true surface in the photos' world frame.
         resolution: of the mesh that is compared with it.
+        path: folder of the photos; where training found them if None.
 
     Returns:
         The metrics as written.
@@ -164,7 +171,8 @@ def evaluate(
     check_backend()
     truth = None if reference is None else read_mesh(Path(reference))
     trained = load_trained(workdir, step)
-    scene = load_scene(**trained.config.data)
+    settings = trained.config.data.to_dict()
+    scene = load_scene(**settings if path is None else settings | {"path": path})
     num_train, num_views = int(scene.num_train), len(scene.sizes)
     if num_train == num_views:
         raise ValueError(
@@ -268,6 +276,7 @@ def build(config: Config) -> Run:
             raise ValueError(
                 f"train {name} is {settings[name]}; expected at least 1; set config.train.{name}"
             )
+    _check_not_negative(settings)
     field = _chosen(FIELDS, config.field, "field")()
     render = functools.partial(_chosen(RENDERERS, config.render, "render"), field)
     coarse = functools.partial(render, **settings.march.to_dict())
@@ -343,18 +352,54 @@ def _chosen(choices: dict[str, Callable], section: Config, what: str) -> Callabl
     return functools.partial(choices[name], **settings)
 
 
-def _check_same_run(config: Config, workdir: Path) -> None:
-    """Refuses to go on with a workdir whose run had another seed, data, field or batch."""
+def _check_not_negative(settings: Config) -> None:
+    """Refuses a learning rate, a warm-up or a weight that would train away from the photos."""
+    numbers = {"learning_rate": settings.learning_rate, "warmup": settings.warmup}
+    numbers |= {f"weights.{name}": weight for name, weight in settings.weights.items()}
+    for name, value in numbers.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(
+                f"train {name} is {value}; expected a finite number of at least 0; set "
+                f"config.train.{name}"
+            )
+
+
+def _changes(config: Config, workdir: Path) -> list[str]:
+    """What differs from the config of the run in a workdir, if there is one.
+
+    The photos may have moved; whether they are the same their frame tells.
+
+    Raises:
+        ValueError: another seed, data, field or batch.
+    """
     path = workdir / "config.json"
     if not path.exists():
-        return
+        return []
     before, now = _flat(_read_json(path)), _flat(config.to_dict())
-    fixed = [k for k in now if not k.startswith("train.") or k == "train.batch_size"]
-    changed = [f"{k}: {before.get(k)} -> {now[k]}" for k in fixed if before.get(k) != now[k]]
-    if changed:
+    changed = {k: f"{k}: {before.get(k)} -> {now[k]}" for k in now if before.get(k) != now[k]}
+    may_change = {k for k in now if k.startswith("train.")} - {"train.batch_size"} | {"data.path"}
+    refused = [change for key, change in changed.items() if key not in may_change]
+    if refused:
         raise ValueError(
-            f"{workdir} holds a run of another config ({'; '.join(changed)}); expected the same; "
+            f"{workdir} holds a run of another config ({'; '.join(refused)}); expected the same; "
             "give a new --workdir, or delete that one"
+        )
+    return list(changed.values())
+
+
+def _check_same_frame(now: Similarity, before: Similarity, workdir: Path) -> None:
+    """Refuses photos whose region of interest is not the one that was trained in."""
+    scale = float(before.scale)
+    same = [
+        np.allclose(x, y, rtol=1e-6, atol=1e-6 * (1 if name == "rotation" else scale))
+        for (name, x), y in zip(now._asdict().items(), before, strict=True)
+    ]
+    if not all(same):
+        raise ValueError(
+            f"{workdir} was trained on a region of radius {scale:.6g} about "
+            f"{np.asarray(before.translation).round(6).tolist()}, these photos have radius "
+            f"{float(now.scale):.6g} about {np.asarray(now.translation).round(6).tolist()}; "
+            "expected the same photos; set config.data.path, or give a new --workdir"
         )
 
 

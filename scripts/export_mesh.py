@@ -11,7 +11,9 @@ from neural_sdf import launch
 
 WORKDIR = flags.DEFINE_string("workdir", "", "the folder of the run that train.py wrote")
 OUTPUT = flags.DEFINE_string("output", "", "the mesh file to write")
-RESOLUTION = flags.DEFINE_integer("resolution", 256, "cells along an edge of the grid")
+RESOLUTION = flags.DEFINE_integer(
+    "resolution", 256, "cells along an edge of the grid", lower_bound=2
+)
 STEP = flags.DEFINE_integer("step", None, "the checkpoint's step; the latest if absent")
 
 

@@ -108,16 +108,19 @@ def test_last_line_names_the_checkpoint_and_the_next_command(tmp_path, capsys):
     assert f"python eval.py --workdir={tmp_path}" in last
 
 
-def test_finished_run_is_left_as_it_is(finished):
-    before = contents(finished / "checkpoints")
-    experiment.train(synthetic(), finished)
-    assert contents(finished / "checkpoints") == before
+def test_finished_run_is_left_as_it_is(finished, capsys):
+    before = contents(finished)
+    experiment.train(synthetic(train__learning_rate=0.5, train__steps=3), finished)
+    assert contents(finished) == before
+    printed = capsys.readouterr().out
+    assert "nothing left to do up to step 3" in printed
+    assert str(finished / "checkpoints" / "4") in printed.splitlines()[-1]
 
 
 def test_longer_run_goes_on_from_the_checkpoint(tmp_path, capsys):
     experiment.train(synthetic(train__steps=2), tmp_path)
     experiment.train(synthetic(train__steps=3), tmp_path)
-    assert "resuming after step 2\n" in capsys.readouterr().out
+    assert "resuming after step 2; train.steps: 2 -> 3\n" in capsys.readouterr().out
     assert experiment.load_trained(tmp_path).step == 3
 
 
@@ -132,6 +135,9 @@ def test_longer_run_goes_on_from_the_checkpoint(tmp_path, capsys):
         ({"train__decay": "steep"}, ["decay 'steep'", "cosine", "config.train.decay"]),
         ({"train__steps": 0}, ["steps is 0", "at least 1", "config.train.steps"]),
         ({"train__batch_size": -1}, ["batch_size is -1", "at least 1", "config.train.batch_size"]),
+        ({"train__learning_rate": -1.0}, ["learning_rate is -1", "config.train.learning_rate"]),
+        ({"train__warmup": -1}, ["warmup is -1", "config.train.warmup"]),
+        ({"train__weights__mask": -1.0}, ["weights.mask is -1", "config.train.weights.mask"]),
         ({"field__width": 0}, ["field width is 0", "config.field.width"]),
         ({"data__format": "colmap"}, ["'colmap'", "idr", "transforms", "config.data.format"]),
         (
@@ -163,6 +169,27 @@ def test_workdir_of_another_run_is_refused_and_left_alone(finished, changes, wor
     with pytest.raises(ValueError, match=f"{words}.*--workdir"):
         experiment.train(synthetic(train__steps=6, **changes), finished)
     assert contents(finished) == before
+
+
+def test_photos_that_moved_are_found_and_other_photos_refused(tmp_path, transforms_folder):
+    where = {"data__path": str(transforms_folder), "train__steps": 1}
+    experiment.train(config_of("photos", **where), tmp_path / "run")
+    transforms_folder.rename(tmp_path / "moved")
+    moved = {"data__path": str(tmp_path / "moved"), "train__steps": 2}
+    metrics = experiment.evaluate(tmp_path / "run", path=tmp_path / "moved")
+    assert metrics["step"] == 1
+    experiment.train(config_of("photos", **moved), tmp_path / "run")
+    assert experiment.evaluate(tmp_path / "run")["step"] == 2
+
+    document = json.loads((tmp_path / "moved/transforms.json").read_text())
+    for frame in document["frames"]:
+        for row in frame["transform_matrix"][:3]:
+            row[3] *= 2
+    (tmp_path / "moved/transforms.json").write_text(json.dumps(document))
+    before = contents(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"was trained on a region of radius .* the same photos"):
+        experiment.train(config_of("photos", **moved | {"train__steps": 3}), tmp_path / "run")
+    assert contents(tmp_path / "run") == before
 
 
 def test_loss_that_is_not_finite_stops_the_run_before_a_checkpoint(tmp_path, monkeypatch):
@@ -251,6 +278,13 @@ def test_field_without_a_surface_is_refused_at_export_and_leaves_no_file(finishe
     with pytest.raises(ValueError, match=r"no surface .* train longer"):
         experiment.export_mesh(tmp_path, tmp_path / "mesh.glb", resolution=16)
     assert not (tmp_path / "mesh.glb").exists()
+
+
+@pytest.mark.parametrize("resolution", [1, 0, -5])
+def test_mesh_of_less_than_two_cells_is_refused(finished, tmp_path, resolution):
+    with pytest.raises(ValueError, match=f"resolution is {resolution}; expected at least 2"):
+        experiment.export_mesh(finished, tmp_path / "mesh.ply", resolution=resolution)
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_mesh_suffix_is_refused_before_anything_is_loaded(tmp_path):

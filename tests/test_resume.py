@@ -111,3 +111,16 @@ def test_signalled_run_saves_and_resumes_to_the_same_parameters(unbroken, tmp_pa
 
     assert f"resuming after step {left}\n" in finish(start(tmp_path, checkpoint_every=10 * STEPS))
     assert digest(tmp_path) == digest(unbroken)
+
+
+def test_a_second_signal_ends_the_run_at_once_without_a_word_too_much(tmp_path):
+    process = start(tmp_path, checkpoint_every=10 * STEPS)
+    wait_until(lambda: bool(logged_steps(tmp_path)), process)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.002)
+    output, errors = process.communicate(timeout=240)
+    # The save may have been quicker than the second signal.
+    assert process.returncode in (0, 128 + signal.SIGINT)
+    assert "Traceback" not in errors and len(errors.splitlines()) <= 1
+    assert (process.returncode == 0) == ("stopped at step" in output)

@@ -130,8 +130,8 @@ def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
     if format not in names and (format != "auto" or len(names) != 1):
         layouts = "; ".join(f"{name}: {form.looks_for}" for name, form in FORMATS.items())
         raise ValueError(
-            f"photo folder {folder} has the files of format {' and '.join(names) or 'none'};"
-            f" expected those of {format} ({layouts}); set"
+            f"photo folder {folder} has the files of {' and '.join(names) or 'no known format'};"
+            f" expected those of {'one' if format == 'auto' else format} ({layouts}); set"
             " config.data.path or config.data.format"
         )
     return FORMATS[names[0] if format == "auto" else format].read(folder, cameras)

@@ -90,8 +90,14 @@ def extract_mesh(
         The mesh in the scene frame, without colours.
 
     Raises:
-        ValueError: if the field has one sign in the whole sphere, or is not finite.
+        ValueError: if the field has one sign in the whole sphere, or is not finite; or for fewer
+            than two cells.
     """
+    if resolution < 2:
+        raise ValueError(
+            f"mesh resolution is {resolution}; expected at least 2 cells, mostly 64 to 512; set "
+            "--resolution"
+        )
     grid = covering_grid(radius, resolution)
     samples = sample_field(sdf, params, grid, radius, max(chunk // BLOCK**3, 1) * BLOCK**3)
     return triangulate(samples, grid, radius)

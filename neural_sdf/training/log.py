@@ -44,8 +44,7 @@ class Progress:
         self._steps, self._rays = steps, rays
         self._console = Console(file=sys.stdout)
         self._bar = Bar(
-            TextColumn("train"),
-            BarColumn(),
+            BarColumn(6),  # with the rest it fits 80 columns
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[text]}"),

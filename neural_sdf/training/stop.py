@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from types import FrameType
 
 
 class Stop:
-    """Turns the first SIGINT or SIGTERM into a request; a second one acts as usual."""
+    """Turns the first SIGINT or SIGTERM into a request; a second one ends the process at once."""
 
     def __init__(self) -> None:
         """Nothing is requested yet."""
@@ -24,5 +26,9 @@ class Stop:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            # Not by an exception: it would unwind through a save and leave its threads complaining.
+            sys.stderr.write("stopped at once; the run goes on from its last checkpoint\n")
+            sys.stderr.flush()
+            os._exit(128 + number)
         self.requested = True
-        signal.signal(number, self._before[signal.Signals(number)])

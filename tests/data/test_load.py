@@ -161,7 +161,7 @@ def test_a_good_set_loads_without_a_warning(folder):
             {"format": "llff"},
             r"format 'llff' is unknown; .*'auto', 'synthetic', 'idr', .*config.data.format",
         ),
-        ({"format": "transforms"}, "has the files of format idr; expected those of transforms"),
+        ({"format": "transforms"}, "has the files of idr; expected those of transforms"),
         ({"downscale": 0}, "downscale 0: .*config.data.downscale"),
         ({"downscale": 37}, "downscale 37 leaves no pixel .* 36 pixels.*config.data.downscale"),
         ({"radius": -1.0}, "radius -1.0: expected a positive .*config.data.radius"),
@@ -186,10 +186,12 @@ def test_a_missing_folder_is_refused_with_its_key(path):
 
 
 def test_a_folder_of_no_layout_or_of_two_is_refused(idr_folder, transforms_folder):
-    with pytest.raises(ValueError, match=r"format none; expected those of auto .*config.data.path"):
+    with pytest.raises(
+        ValueError, match=r"files of no known format; expected those of one .*config.data.path"
+    ):
         load_scene(idr_folder / "image")
     shutil.copy(transforms_folder / "transforms.json", idr_folder)
-    with pytest.raises(ValueError, match=r"format idr and transforms; .*config.data.format"):
+    with pytest.raises(ValueError, match=r"files of idr and transforms; .*config.data.format"):
         load_scene(idr_folder)
 
 
