@@ -1,0 +1,43 @@
+"""The examples of README and docs run, and print what stands behind them."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = [
+    pytest.param(example, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, example in enumerate(
+        re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    )
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_prints_what_it_says(example):
+    expected = re.findall(r"(?:^|  )# (.*)$", example, re.MULTILINE)
+    assert expected, "an example that shows nothing"
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(example, {})
+    assert printed.getvalue().splitlines() == expected
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page):
+    text = page.read_text()
+    named = re.findall(r"(?:configs|scripts|tests|docs)/[\w/]+\.\w+|(?:train|eval)\.py", text)
+    pictures = [f"docs/{path}" for path in re.findall(r"!\[[^]]*\]\(([\w.]+)\)", text)]
+    for path in named + pictures:
+        assert (ROOT / path).is_file(), path
+
+
+def test_first_two_commands_of_the_readme_stand_alone_on_a_fresh_clone():
+    commands = re.findall(r"```\n(python3 -m venv .*?)\n```", (ROOT / "README.md").read_text())
+    assert len(commands) == 2
+    assert all("pip install -e" in command for command in commands)
