@@ -71,7 +71,7 @@ def root(
 
     Raises:
         TypeError: a captured traced integer or boolean; a residual that has not y's structure; a
-            derivative of a reverse-mode derivative through a loop, where JAX drops custom rules.
+            derivative of a reverse-mode derivative through a loop, where JAX 0.10 drops the rule.
     """
     solve, known_to_solve = _open(solve, "solve", theta)
     y, branch, _ = jax.eval_shape(solve, theta, *known_to_solve)

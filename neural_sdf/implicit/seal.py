@@ -1,6 +1,7 @@
 """Numbers that may be used but not differentiated, and say so.
 
-`lax.stop_gradient` answers "zero"; this answers with an error.
+`lax.stop_gradient` answers "zero"; this answers with an error. `root` needs it for JAX 0.10, which
+loses custom rules in a loop; 0.12 keeps them, and with it as the least release this can be deleted.
 """
 
 from __future__ import annotations

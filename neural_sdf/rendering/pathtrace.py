@@ -111,14 +111,14 @@ def path_trace(
     Paths are not ended at random: what more bounces would add is missing.
 
     Differentiable, in forward and reverse mode, with respect to params, rays, light and what
-    `environment` depends on, without the boundary terms (see the module). Higher orders: all but
-    the outermost derivative in forward mode (`jax.grad` of a `jax.jvp`); see the loop. Paths that
+    `environment` depends on, without the boundary terms (see the module). Higher orders with JAX
+    0.10: all but the outermost derivative in forward mode (`jax.grad` of a `jax.jvp`). Paths that
     get lost (too many steps, or a start within the surface) are absorbed; lost or not, values and
     gradients are finite.
 
     Args:
         key: one for all rays; the same key gives the same paths.
-        sdf: distances [N] of points [N, 3], negative inside; must not capture traced arrays.
+        sdf: distances [N] of points [N, 3], negative inside.
         material: (params, points [N, 3], unit normals [N, 3], directions [N, 3] towards the
             surface) -> Material.
         params: what both depend on.
@@ -166,9 +166,9 @@ def path_trace(
         return _Paths(rays, throughput, collected, goes_on & above, what.kind != DIFFUSE), None
 
     # Reverse mode through a scan hoists what does not change from its loop and inlines custom_jvp
-    # functions on the way (`_scan_known_hoisting`, jax 0.10.2): the rule of the hits is gone when
-    # that derivative is differentiated again. `implicit.root` refuses then. An unrolled loop would
-    # keep the rule, but its gradient took 120 s to compile for 7 segments, the scan's 7 s.
+    # functions on the way (`_scan_known_hoisting`, jax 0.10.2; not 0.12.0): the rule of the hits is
+    # gone when that derivative is differentiated again, and `implicit.root` refuses. An unrolled
+    # loop would keep it, but its gradient took 120 s to compile for 7 segments, the scan's 7 s.
     paths, _ = lax.scan(segment, _first(rays), jnp.arange(num_bounces + 1))
     return paths.radiance
 

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 
@@ -271,8 +272,13 @@ def test_root_within_a_loop_is_differentiated_twice_with_forward_mode_inside():
 
 
 @pytest.mark.parametrize("outer", [jax.grad, jax.jacfwd])
-def test_derivative_that_a_loop_made_wrong_is_refused(outer):
-    """JAX drops the rule in reverse mode through a scan: without the refusal, this would be 0."""
+def test_derivative_of_a_gradient_through_a_loop_is_right_or_refused(outer):
+    """JAX 0.10 drops the rule in reverse mode through a scan; without the refusal this were 0."""
     y_of = lambda a: cube_root((a, jnp.float64(1.0)))[0]
-    with pytest.raises(TypeError, match=r"rule .* is lost .* forward mode"):
-        outer(jax.grad(looped(y_of)))(2.5)
+    expected = jax.grad(jax.grad(lambda a: y_of(y_of(a))))(2.5)
+    try:
+        second = outer(jax.grad(looped(y_of)))(2.5)
+    except TypeError as error:
+        assert re.search(r"rule .* is lost .* forward mode", str(error))
+    else:
+        np.testing.assert_allclose(second, expected, rtol=1e-12)
