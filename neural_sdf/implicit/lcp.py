@@ -31,7 +31,7 @@ from neural_sdf.implicit.root import dense, root
 SOLVED = 0
 """z and w satisfy the problem to rounding."""
 RAY = 1
-"""Lemke's method ended on a ray: for the classes it serves there is then no solution."""
+"""Lemke's method ended on a ray: no solution was found; for the classes it serves there is none."""
 LIMIT = 2
 """The step limit came first, or rounding errors won."""
 NOT_FINITE = 3
@@ -48,7 +48,8 @@ class LCP(NamedTuple):
         z: non-negative; zero where the problem is not solved; differentiable, [..., n].
         w: Mz + q, non-negative where the problem is solved; differentiable, [..., n].
         status: SOLVED, RAY, LIMIT or NOT_FINITE, [...].
-        residual: max |min(z, Mz + q)|, the natural residual; infinite for NOT_FINITE, [...].
+        residual: max |min(z, Mz + q)|, the natural residual; constant for derivatives, infinite
+            for NOT_FINITE, [...].
     """
 
     z: Float[Array, "*batch n"]
@@ -76,15 +77,15 @@ def lcp(M: ArrayLike, q: ArrayLike, *, method: str | None = None) -> LCP:
             Lemke up to n = 32.
 
     Returns:
-        An `LCP`. A problem without a solution, or with numbers that are not finite, has a status
-        that says so, z = 0 and zero derivatives of z. Where M restricted to the active set is
-        singular (z is not unique) the derivatives are not finite.
+        An `LCP`. A problem that was not solved has a status that says so, z = 0 and zero
+        derivatives of z (w = q then, and moves with q). Where M restricted to the active set is
+        singular, z is one of many and has no derivative: what comes out is not finite, or huge.
 
     Raises:
         ValueError: shapes that are no problem, or an unknown method.
     """
     M, q = jnp.asarray(M), jnp.asarray(q)
-    dtype = jnp.result_type(M, q, jnp.float32)
+    dtype = jnp.result_type(M, q, float)
     n = q.shape[-1] if q.ndim else 0
     if n < 1 or M.shape[-2:] != (n, n):
         raise ValueError(
@@ -112,11 +113,11 @@ def _solve_one(M: Array, q: Array, method: str) -> LCP:
         M = jnp.where(finite, M, jnp.eye(len(q), dtype=M.dtype))
         q = jnp.where(finite, q, 1.0)
         # Units in which M and q are about 1: the tolerances below are then numbers.
-        M_unit = jnp.max(jnp.abs(M))
-        M_unit = jnp.where(M_unit > 0, M_unit, 1.0)
+        unit = _units(M)
+        M, q = M * unit * unit[:, None], q * unit
         q_unit = jnp.max(jnp.abs(q))
         q_unit = jnp.where(q_unit > 0, q_unit, 1.0)
-        M, q = M / M_unit, q / q_unit
+        q = q / q_unit
         z, active, status = _polish(M, q, *METHODS[method](M, q))
         residual = _natural_residual(M, q, z)
         inaccurate = (status == SOLVED) & ~(residual <= jnp.sqrt(jnp.finfo(M.dtype).eps))
@@ -124,7 +125,7 @@ def _solve_one(M: Array, q: Array, method: str) -> LCP:
         status = jnp.where(finite, status, NOT_FINITE)
         solved = status == SOLVED
         active, z = active & solved, jnp.where(solved, z, 0.0)
-        return z * (q_unit / M_unit), active, status.astype(jnp.int32)
+        return z * unit * q_unit, active, status.astype(jnp.int32)
 
     def residual(z: Array, active: Array, theta: tuple[Array, Array]) -> Array:
         M, q = theta
@@ -135,6 +136,18 @@ def _solve_one(M: Array, q: Array, method: str) -> LCP:
         w = jnp.where(active, 0.0, M @ z + q)
         error = lax.stop_gradient(_natural_residual(M, q, z))
     return LCP(z, w, status, jnp.where(status == NOT_FINITE, jnp.inf, error))
+
+
+def _units(M: Float[Array, "n n"]) -> Float[Array, " n"]:
+    """Lengths d for z = d z' and w = w'/d, by which d M d has ones on its diagonal.
+
+    Where the diagonal is not positive all alike, by the greatest entry.
+    """
+    diagonal = jnp.diagonal(M)
+    greatest = jnp.max(jnp.abs(M))
+    greatest = jnp.where(greatest > 0, greatest, 1.0)
+    scales = jnp.where((diagonal > 0).all(), diagonal, greatest)
+    return 1 / jnp.sqrt(scales)
 
 
 def _natural_residual(M: Array, q: Array, z: Array) -> Array:
@@ -155,7 +168,8 @@ def _polish(
         return jnp.where(active, jnp.linalg.solve(J, jnp.where(active, -q, 0.0)), 0.0)
 
     least = 1e3 * jnp.finfo(M.dtype).eps * jnp.maximum(jnp.max(jnp.abs(z)), 1.0)
-    active = active & (solved_on(active) > least)
+    first = solved_on(active)
+    active = active & (jnp.where(jnp.isfinite(first).all(), first, z) > least)
     polished = solved_on(active)
     better = _natural_residual(M, q, polished) <= jnp.maximum(_natural_residual(M, q, z), least)
     return jnp.where(better, polished, z), active, status
@@ -200,8 +214,10 @@ def _lemke(M: Array, q: Array) -> tuple[Array, Array, Array]:
         return step + 1, *pivot(kept, basis, row, entering), complement, status
 
     kept = jnp.concatenate([q[:, None], eye], axis=1)
-    first = _least_row(kept, jnp.ones(n, bool), tiny)
-    started = pivot(kept, jnp.arange(n), first, jnp.int32(artificial))
+    # Made from q, so that they vary over devices as it does under shard_map.
+    basis = jnp.arange(n) + jnp.zeros_like(q, jnp.int32)
+    first = _least_row(kept, jnp.ones_like(q, bool), tiny)
+    started = pivot(kept, basis, first, jnp.int32(artificial))
     trivial = q.min() >= 0
     status = jnp.where(trivial, SOLVED, _ACTIVE)
     carry = lax.while_loop(unfinished, advance, (jnp.int32(1), *started, first + n, status))
@@ -250,13 +266,13 @@ def _interior(M: Array, q: Array) -> tuple[Array, Array, Array]:
         return z @ w / n, w - M @ z - q
 
     def unfinished(carry: tuple) -> Array:
-        step, z, w = carry
+        step, z, w, stuck = carry
         mean, infeasible = gap(z, w)
         error = jnp.max(jnp.abs(infeasible)) / jnp.maximum(1, jnp.max(z))
-        return (step < 60) & ((mean > enough[0]) | (error > enough[1]))
+        return (step < 60) & ~stuck & ((mean > enough[0]) | (error > enough[1]))
 
     def advance(carry: tuple) -> tuple:
-        step, z, w = carry
+        step, z, w, _ = carry
         mean, infeasible = gap(z, w)
         factors = lu_factor(M + jnp.diag(w / z))
 
@@ -274,10 +290,14 @@ def _interior(M: Array, q: Array) -> tuple[Array, Array, Array]:
         centring = ((z + most * dz) @ (w + most * dw) / n / mean) ** 3
         dz, dw = direction(centring * mean - z * w - dz * dw)
         most = jnp.minimum(0.995 * length(dz, dw), 1.0)
-        return step + 1, z + most * dz, w + most * dw
+        # Where M is singular on the active set, so is the system in the end: the last step stands.
+        stuck = ~(jnp.isfinite(dz).all() & jnp.isfinite(dw).all() & (most > 0))
+        z, w = (jnp.where(stuck, x, x + most * dx) for x, dx in ((z, dz), (w, dw)))
+        return step + 1, z, w, stuck
 
-    ones = jnp.ones(n, dtype)
-    _, z, w = lax.while_loop(unfinished, advance, (jnp.int32(0), ones, ones))
+    ones = jnp.ones_like(q)
+    start = (jnp.int32(0), ones, ones, jnp.zeros_like(q[0], bool))
+    _, z, w, _ = lax.while_loop(unfinished, advance, start)
     # Whether that is a solution the natural residual tells: rounding may hold the path back.
     return z, z > w, jnp.int32(SOLVED)
 

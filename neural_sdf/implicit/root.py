@@ -70,7 +70,8 @@ def root(
         stats: anything else worth knowing about the solve; constant for derivatives.
 
     Raises:
-        TypeError: a captured traced integer or boolean; a residual that has not y's structure; a
+        TypeError: a captured traced integer or boolean; an unknown that is not real and floating,
+            or a residual that has not its structure; a
             derivative of a reverse-mode derivative through a loop, where JAX 0.10 drops the rule.
     """
     solve, known_to_solve = _open(solve, "solve", theta)
@@ -146,12 +147,17 @@ def _open(function: Callable, name: str, *examples: Tree) -> tuple[Callable, tup
 
 
 def _check_structure(y: Tree, value: Tree) -> None:
-    """Refuses a residual that cannot be solved for y row by row."""
-    shapes = [jax.tree.map(lambda x: x.shape, tree) for tree in (y, value)]
-    if shapes[0] != shapes[1]:
+    """Refuses an unknown that is not real, and a residual that is not one equation for each."""
+    kinds = [jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", tree) for tree in (y, value)]
+    if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(y)):
         raise TypeError(
-            f"residual of root gives {shapes[1]} for an unknown of {shapes[0]}; expected the same "
-            "structure and shapes; write one equation for each unknown"
+            f"solve of root gives an unknown of {kinds[0]}; expected real floating-point numbers; "
+            "split complex ones into real and imaginary parts, and return integers as branch"
+        )
+    if kinds[0] != kinds[1]:
+        raise TypeError(
+            f"residual of root gives {kinds[1]} for an unknown of {kinds[0]}; expected the same "
+            "structure, shapes and dtypes; write one equation for each unknown"
         )
 
 

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from neural_sdf import implicit
-from neural_sdf.tracing.march import PRECISION, refine
+from neural_sdf.tracing.march import PRECISION, checked_rays, refine
 
 
 class Approach(NamedTuple):
@@ -40,8 +40,8 @@ class _Branch(NamedTuple):
 def closest_approach(
     sdf: Callable[[Any, Array], Array],
     params: Any,
-    origins: Float[ArrayLike, "N 3"],
-    directions: Float[ArrayLike, "N 3"],
+    origins: ArrayLike,
+    directions: ArrayLike,
     *,
     near: Float[ArrayLike, "..."],
     far: Float[ArrayLike, "..."],
@@ -79,8 +79,13 @@ def closest_approach(
             single precision and 12 in double.
         least_curvature: least g' that the derivative divides by, 1 / scene units: along a flat
             face the closest point is not determined.
+
+    Raises:
+        ValueError: shapes that do not fit together, or a setting that is not positive.
     """
-    origins, directions = jnp.asarray(origins), jnp.asarray(directions)
+    origins, directions = checked_rays(
+        sdf, params, origins, directions, num_samples=num_samples, least_curvature=least_curvature
+    )
     dtype = origins.dtype
     near, far = (jnp.broadcast_to(jnp.asarray(x, dtype), origins.shape[:1]) for x in (near, far))
     if num_refine is None:

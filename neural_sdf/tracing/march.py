@@ -8,8 +8,10 @@ f < 0: with a threshold (f < eps) a ray that only passes near the surface counts
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -50,68 +52,108 @@ class March(NamedTuple):
 
 
 def march(
-    field: Callable[[Array], Array],
+    field: Callable[[Any, Array], Array],
+    rays: Any,
     near: Float[Array, " N"],
     far: Float[Array, " N"],
     *,
     dmin: float,
     max_steps: int,
     lipschitz: float | None,
+    smallest: int,
 ) -> March:
     """Marches all rays from `near` until each has changed sign, reached `far` or used its steps.
 
+    A batch is as slow as its slowest ray. Whenever no more than half of it is under way, those rays
+    go on alone in a batch of half the size, down to `smallest`: static shapes, no ray left out.
+
     Args:
-        field: values [N] at ray parameters [N], one a ray.
+        field: (rays, t) -> values [n] at ray parameters t [n], one a ray.
+        rays: what `field` needs of each ray, a tree of arrays [N, ...].
         near: start, scene units, [N].
         far: end; an end not beyond the start is a miss, [N].
         dmin: least step, scene units: a sheet thinner than this along the ray can be stepped over.
         max_steps: limit of steps.
         lipschitz: L, a bound of the field's slope along rays. None for the greatest slope that any
-            ray has met so far, at least 1; a step that raises it and leaves room for a surface
-            between its ends, f₁ + max(f₂, 0) < L (t₂ − t₁), is taken back and tried again, shorter.
+            ray has met so far, from its start on, and at least 1; a step that raises it and leaves
+            room for a surface between its ends, f₁ + max(f₂, 0) < L (t₂ − t₁), is taken back and
+            tried again, shorter.
+        smallest: batches are not halved below this size.
     """
-    start = field(near)
+    start = field(rays, near)
+    # Made from values, so that under shard_map all that the loop carries varies as they do.
+    near = near + jnp.zeros_like(start)
     status = jnp.where(far > near, jnp.where(start < 0, INSIDE, _ACTIVE), MISS).astype(jnp.int32)
-    count = jnp.ones(near.shape, jnp.int32)
+    count = jnp.ones_like(start, jnp.int32)
     state = March(jnp.stack([near, near]), jnp.stack([start, start]), near, start, status, count)
+    if lipschitz is None:
+        # Not from the first stride: on a steep field it may leap over the shape on every ray.
+        slopes = jnp.abs(field(rays, near + dmin) - start) / dmin
+        slope = jnp.maximum(jnp.max(jnp.where(far > near, slopes, 0.0), initial=0.0), 1.0)
+    else:
+        slope = jnp.asarray(lipschitz, near.dtype)
+    advance = partial(_advance, field, dmin, lipschitz is None)
 
-    def unfinished(carry: tuple[Array, Array, March]) -> Array:
-        step, _, state = carry
-        return (step < max_steps) & jnp.any(state.status == _ACTIVE)
+    def finish(step: Array, slope: Array, rays: Any, far: Array, state: March) -> March:
+        n = len(far)
+        half = n // 2 if n >= 2 * smallest else 0
 
-    def advance(carry: tuple[Array, Array, March]) -> tuple[Array, Array, March]:
-        step, slope, state = carry
-        active = state.status == _ACTIVE
-        t, f = state.t[1], state.f[1]
-        stride = jnp.maximum(f / slope, dmin)
-        t_new = jnp.where(active, jnp.minimum(t + stride, far), t)
-        f_new = field(t_new)
-        steepest = slope
-        if lipschitz is None:
-            met = jnp.abs(f_new - f) / jnp.where(t_new > t, t_new - t, 1.0)
-            steepest = jnp.maximum(slope, jnp.max(jnp.where(active, met, 0.0), initial=0.0))
-        roomy = (stride > dmin) & (f + jnp.maximum(f_new, 0.0) < steepest * (t_new - t))
-        # By more than rounding, else a step to f = 0 would be taken back for ever.
-        moved = active & ~(roomy & (steepest > 1.01 * slope))
-        ended = jnp.where(f_new < 0, HIT, jnp.where(t_new >= far, MISS, _ACTIVE))
-        closer = active & (f_new < state.f_min)
-        return (
-            step + 1,
-            steepest,
-            March(
-                t=jnp.where(moved, jnp.stack([t, t_new]), state.t),
-                f=jnp.where(moved, jnp.stack([f, f_new]), state.f),
-                t_min=jnp.where(closer, t_new, state.t_min),
-                f_min=jnp.where(closer, f_new, state.f_min),
-                status=jnp.where(moved, ended, state.status).astype(jnp.int32),
-                num_evaluations=state.num_evaluations + active,
-            ),
-        )
+        def crowded(carry: tuple[Array, Array, March]) -> Array:
+            step, _, state = carry
+            return (step < max_steps) & (jnp.sum(state.status == _ACTIVE) > half)
 
-    slope = jnp.asarray(1.0 if lipschitz is None else lipschitz, near.dtype)
-    _, _, state = lax.while_loop(unfinished, advance, (jnp.int32(0), slope, state))
+        def turn(carry: tuple[Array, Array, March]) -> tuple[Array, Array, March]:
+            step, slope, state = carry
+            return step + 1, *advance(slope, rays, far, state)
+
+        step, slope, state = lax.while_loop(crowded, turn, (step, slope, state))
+        if not half:
+            return state
+        (kept,) = jnp.nonzero(state.status == _ACTIVE, size=half, fill_value=n)
+        taken = jnp.minimum(kept, n - 1)
+        some = jax.tree.map(lambda x: x[..., taken], state)
+        some = some._replace(status=jnp.where(kept < n, some.status, MISS))
+        some_rays = jax.tree.map(lambda x: x[taken], rays)
+        ended = finish(step, slope, some_rays, far[taken], some)
+        return jax.tree.map(lambda x, y: x.at[..., kept].set(y, mode="drop"), state, ended)
+
+    state = finish(jnp.int32(0), slope, rays, far, state)
     unended = state.status == _ACTIVE
     return state._replace(status=jnp.where(unended, MAX_STEPS, state.status).astype(jnp.int32))
+
+
+def _advance(
+    field: Callable[[Any, Array], Array],
+    dmin: float,
+    estimates: bool,
+    slope: Array,
+    rays: Any,
+    far: Array,
+    state: March,
+) -> tuple[Array, March]:
+    """One step of every ray that is under way, and the slope bound after it."""
+    active = state.status == _ACTIVE
+    t, f = state.t[1], state.f[1]
+    stride = jnp.maximum(f / slope, dmin)
+    t_new = jnp.where(active, jnp.minimum(t + stride, far), t)
+    f_new = field(rays, t_new)
+    steepest = slope
+    if estimates:
+        met = jnp.abs(f_new - f) / jnp.where(t_new > t, t_new - t, 1.0)
+        steepest = jnp.maximum(slope, jnp.max(jnp.where(active, met, 0.0), initial=0.0))
+    roomy = (stride > dmin) & (f + jnp.maximum(f_new, 0.0) < steepest * (t_new - t))
+    # By more than rounding, else a step to f = 0 would be taken back for ever.
+    moved = active & ~(roomy & (steepest > 1.01 * slope))
+    ended = jnp.where(f_new < 0, HIT, jnp.where(t_new >= far, MISS, _ACTIVE))
+    closer = active & (f_new < state.f_min)
+    return steepest, March(
+        t=jnp.where(moved, jnp.stack([t, t_new]), state.t),
+        f=jnp.where(moved, jnp.stack([f, f_new]), state.f),
+        t_min=jnp.where(closer, t_new, state.t_min),
+        f_min=jnp.where(closer, f_new, state.f_min),
+        status=jnp.where(moved, ended, state.status).astype(jnp.int32),
+        num_evaluations=state.num_evaluations + active,
+    )
 
 
 def refine(
@@ -150,5 +192,38 @@ def refine(
         f = jnp.where(outside, jnp.stack([value, inner]), jnp.stack([outer, value]))
         return t, f, jnp.where(outside, 1, -1).astype(jnp.int32)
 
-    t, f, _ = lax.fori_loop(0, num_steps, step, (t, f, jnp.zeros(t.shape[1:], jnp.int32)))
+    t, f, _ = lax.fori_loop(0, num_steps, step, (t, f, jnp.zeros_like(t[0], jnp.int32)))
     return secant(t, f)
+
+
+def checked_rays(
+    sdf: Callable[[Any, Array], Array],
+    params: Any,
+    origins: ArrayLike,
+    directions: ArrayLike,
+    **positive: float | None,
+) -> tuple[Float[Array, "N 3"], Float[Array, "N 3"]]:
+    """Origins and directions as arrays of one floating dtype, if they and the field fit together.
+
+    Raises:
+        ValueError: shapes that are no rays, a field that gives not one number a point, or a setting
+            that is not positive.
+    """
+    origins, directions = jnp.asarray(origins), jnp.asarray(directions)
+    dtype = jnp.result_type(origins, directions, jnp.zeros((), jnp.float32))
+    origins, directions = origins.astype(dtype), directions.astype(dtype)
+    if origins.ndim != 2 or origins.shape[-1] != 3 or origins.shape != directions.shape:
+        raise ValueError(
+            f"rays have origins of shape {origins.shape} and directions of shape "
+            f"{directions.shape}; expected [N, 3] for both; reshape or broadcast them"
+        )
+    value = jax.eval_shape(sdf, params, origins)
+    if getattr(value, "shape", None) != origins.shape[:1]:
+        raise ValueError(
+            f"sdf gives {value} for points of shape {origins.shape}; expected distances of shape "
+            f"{origins.shape[:1]}; it is called as sdf(params, points)"
+        )
+    for name, setting in positive.items():
+        if isinstance(setting, int | float) and not setting > 0:
+            raise ValueError(f"{name} is {setting}; expected a positive number; set {name}")
+    return origins, directions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from neural_sdf import implicit
-from neural_sdf.tracing.march import HIT, PRECISION, march, refine
+from neural_sdf.tracing.march import HIT, PRECISION, checked_rays, march, refine
 
 
 class Hits(NamedTuple):
@@ -50,8 +51,8 @@ class _Branch(NamedTuple):
 def trace(
     sdf: Callable[[Any, Array], Array],
     params: Any,
-    origins: Float[ArrayLike, "N 3"],
-    directions: Float[ArrayLike, "N 3"],
+    origins: ArrayLike,
+    directions: ArrayLike,
     *,
     near: Float[ArrayLike, "..."],
     far: Float[ArrayLike, "..."],
@@ -60,6 +61,7 @@ def trace(
     lipschitz: float | None = 1.0,
     num_refine: int | None = None,
     grazing: float = 0.05,
+    smallest_batch: int = 128,
 ) -> Hits:
     """Traces rays to the first surface of `sdf`.
 
@@ -89,12 +91,19 @@ def trace(
         dmin: least step in scene units; thinner sheets can be missed.
         max_steps: march steps before a ray is given up.
         lipschitz: bound of the field's gradient norm; steps are f / lipschitz. Right for a trained
-            field is 1; None estimates it from what all rays meet, for a field of any slope.
+            field is 1; None estimates it from what all rays meet, for a field of unknown slope.
         num_refine: Illinois steps in the bracket; by default what reaches the rounding error of the
             dtype: 4 in single precision and 8 in double.
         grazing: least |cosine| the derivative divides by; 0 for none.
+        smallest_batch: rays still under way go on alone in ever smaller batches, down to this many.
+            Values do not depend on it.
+
+    Raises:
+        ValueError: shapes that do not fit together, or a setting that is not positive.
     """
-    origins, directions = jnp.asarray(origins), jnp.asarray(directions)
+    origins, directions = checked_rays(
+        sdf, params, origins, directions, dmin=dmin, max_steps=max_steps, lipschitz=lipschitz
+    )
     dtype = origins.dtype
     near, far = (jnp.broadcast_to(jnp.asarray(x, dtype), origins.shape[:1]) for x in (near, far))
     if num_refine is None:
@@ -103,11 +112,23 @@ def trace(
     def solve(theta: tuple) -> tuple[Array, _Branch, tuple]:
         params, origins, directions, near, far = theta
 
-        def along(t: Array) -> Array:
+        def value_at(rays: tuple[Array, Array], t: Array) -> Array:
+            origins, directions = rays
             return sdf(params, origins + t[:, None] * directions)
 
+        rays = (origins, directions)
+        along = functools.partial(value_at, rays)
         with jax.default_matmul_precision(PRECISION):
-            ended = march(along, near, far, dmin=dmin, max_steps=max_steps, lipschitz=lipschitz)
+            ended = march(
+                value_at,
+                rays,
+                near,
+                far,
+                dmin=dmin,
+                max_steps=max_steps,
+                lipschitz=lipschitz,
+                smallest=smallest_batch,
+            )
             hit = ended.status == HIT
             t = jnp.where(hit, refine(along, ended.t, ended.f, num_steps=num_refine), far)
             points = origins + t[:, None] * directions

@@ -124,6 +124,36 @@ def test_a_problem_that_lemke_cannot_solve_has_a_status_and_no_number(M, q):
 
 
 @pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("n", [2, 6, 40])
+def test_interior_point_solves_singular_semi_definite_problems(n):
+    """Rank one, rank n/2 and doubled rows, where z is one of many."""
+    random = np.random.default_rng(n)
+    A = random.normal(size=(50, n, n // 2))
+    M = np.concatenate([A @ A.transpose(0, 2, 1), np.ones((1, n, n))])
+    M[::2, -1], M[::2, :, -1] = M[::2, 0], M[::2, :, 0]
+    M[::2, -1, -1] = M[::2, 0, 0]
+    q = random.normal(size=(51, n))
+    q = np.maximum(-np.einsum("bij,bj->bi", M, np.abs(q)), -5) + 0.01  # solvable
+    q[::2, -1] = q[::2, 0]
+    q[-1] = -1
+    found = SOLVE["interior"](M, q)
+    assert (found.status == SOLVED).all()
+    assert natural_residual(M, q, np.asarray(found.z)).max() < 1e-7
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("method", METHODS)
+def test_problems_in_mixed_units_are_solved(method):
+    """Rows and columns scaled by 1e-4 to 1e4: forces and moments, say."""
+    M, q = p_problems(6, seed=8)
+    units = 10 ** np.random.default_rng(9).uniform(-4, 4, q.shape)
+    scaled = SOLVE[method](M * units[:, None] * units[:, :, None], q * units)
+    truth = SOLVE[method](M, q)
+    assert (scaled.status == SOLVED).all()
+    np.testing.assert_allclose(scaled.z * units, truth.z, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.usefixtures("x64")
 def test_normal_matrices_are_often_unsolvable_and_the_status_tells():
     random = np.random.default_rng(0)
     M, q = random.normal(size=(1000, 3, 3)), random.normal(size=(1000, 3))

@@ -188,6 +188,13 @@ def test_captured_traced_integers_are_refused_with_the_reason(place, kind):
         jax.jit(jax.grad(loss))(jnp.float64(4.0), kind(1))
 
 
+@pytest.mark.parametrize("y", [1.0 + 1.0j, 3], ids=["complex", "integer"])
+def test_an_unknown_that_is_not_real_is_refused(y):
+    with pytest.raises(TypeError, match="expected real floating-point numbers"):
+        root(lambda y, b, a: y - a, lambda a: (jnp.asarray(y), None, None), 1.0,
+             tangent_solve=diagonal)  # fmt: skip
+
+
 def test_a_residual_of_another_structure_is_refused():
     with pytest.raises(TypeError, match="one equation for each unknown"):
         root(
@@ -204,7 +211,8 @@ def test_a_residual_of_another_structure_is_refused():
 SHARDED = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, PartitionSpec as P
-from neural_sdf.implicit import dense, diagonal, root
+from neural_sdf.implicit import dense, diagonal, lcp, root
+from neural_sdf.tracing import closest_approach, trace
 jax.config.update("jax_enable_x64", True)
 assert jax.device_count() == 4
 mesh = jax.make_mesh((4,), ("rays",), axis_types=(AxisType.Auto,))
@@ -230,6 +238,25 @@ for SOLVER in (diagonal, dense):
             np.testing.assert_allclose(ours, truth, rtol=2e-12)
     ours, truth = (jax.hessian(f)(scale, a) for f in (loss, alone))
     np.testing.assert_allclose(ours, truth, rtol=2e-12)
+
+ball = lambda radius, points: jnp.linalg.norm(points, axis=-1) - radius
+origins = jnp.stack([jnp.linspace(-1.2, 1.2, 16), jnp.zeros(16), jnp.full(16, -3.0)], axis=-1)
+ahead = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (16, 1))
+far = dict(near=0.0, far=6.0)
+RAYS = {
+    "trace": lambda r, o: trace(ball, r, o, ahead[: len(o)], **far).t,
+    "estimated": lambda r, o: trace(ball, r, o, ahead[: len(o)], lipschitz=None, **far).t,
+    "approach": lambda r, o: closest_approach(ball, r, o, ahead[: len(o)], **far).distance,
+    "lemke": lambda r, q: lcp(r * jnp.eye(3) + 0.1, q, method="lemke").z,
+    "interior": lambda r, q: lcp(r * jnp.eye(3) + 0.1, q, method="interior").z,
+}
+for name, function in RAYS.items():
+    alone = lambda r, o: jnp.sum(jnp.sin(function(r, o)))
+    part = lambda r, o: jax.lax.psum(alone(r, o), "rays")
+    spread = jax.shard_map(part, mesh=mesh, in_specs=(P(), P("rays")), out_specs=P())
+    for argument in (0, 1):
+        ours, truth = (jax.jit(jax.grad(f, argument))(0.7, origins) for f in (spread, alone))
+        np.testing.assert_allclose(ours, truth, rtol=1e-9, atol=1e-12, err_msg=name)
 print("same on four devices")
 """
 

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from neural_sdf.fields import mlp
 from neural_sdf.geometry import clip_to_sphere, shapes
 from neural_sdf.tracing import HIT, INSIDE, MAX_STEPS, MISS, trace
+from neural_sdf.tracing.march import march
 from tests.tracing.witness import (
     dense_reference,
     detached_rule,
@@ -323,6 +325,19 @@ def test_fields_of_any_slope_keep_their_hits(lipschitz, most_lost):
     assert np.quantile(error, 0.99) < 1e-6
 
 
+@pytest.mark.parametrize("slope", [0.3, 1.5, 4.0, 50.0])
+def test_estimated_slope_bound_finds_a_ball_of_any_slope(slope):
+    x = jnp.linspace(-1.2, 1.2, 2001)
+    origins = jnp.stack([x, 0 * x, 0 * x - 3], axis=-1)
+    directions = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (2001, 1))
+    scaled = lambda p, points: slope * shapes.sphere(points, 0.5)
+    settings = {"near": 0.0, "far": 6.0, "max_steps": 256}
+    hits = trace(scaled, None, origins, directions, lipschitz=None, **settings)
+    # At the very rim rays are closer to the surface than the least step.
+    sure = jnp.abs(jnp.abs(x) - 0.5) > 1e-4
+    np.testing.assert_array_equal(hits.hit[sure], (jnp.abs(x) < 0.5)[sure])
+
+
 def test_a_bound_that_is_too_low_is_told_apart():
     origins, directions = looking_at(jax.random.key(0), 8192)
     hits = jax.jit(lambda o, d: in_sphere(steep_and_shallow, LUMPY, o, d))(origins, directions)
@@ -384,9 +399,86 @@ def test_rays_do_not_depend_on_their_neighbours():
     np.testing.assert_allclose(alone(origins, directions), hits.t, atol=1e-6)
 
 
+def on_a_network(origins, directions, **settings):
+    field = mlp(width=64, depth=2, skip=0, num_octaves=4, num_features=4, radiance_width=4)
+    params = jax.tree.map(lambda x: x + 0.01 * jnp.sin(100 * x), field.init(jax.random.key(0)))
+    traced = jax.jit(lambda o, d: in_sphere(field.sdf, params, o, d, **settings))
+    return traced(origins, directions)
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_steps": 9}, {"lipschitz": None}], ids=str)
+def test_smaller_batches_change_no_bit_at_powers_of_two(settings):
+    origins, directions = looking_at(jax.random.key(9), 1024, spread=1.0)
+    whole = on_a_network(origins, directions, smallest_batch=1024, **settings)
+    assert set(np.unique(whole.status)) >= {HIT, MISS}
+    assert settings != {"max_steps": 9} or (whole.status == MAX_STEPS).sum() > 10
+    for smallest in (512, 128):
+        halved = on_a_network(origins, directions, smallest_batch=smallest, **settings)
+        for ours, theirs in zip(halved, whole, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("count", [3, 300, 1000])
+def test_smaller_batches_lose_no_ray_at_any_size(count):
+    origins, directions = looking_at(jax.random.key(10), count, spread=1.0)
+    whole = on_a_network(origins, directions, smallest_batch=count)
+    halved = on_a_network(origins, directions, smallest_batch=2)
+    np.testing.assert_array_equal(halved.status, whole.status)
+    np.testing.assert_allclose(halved.t, whole.t, atol=1e-6)
+
+
+def test_smaller_batches_cost_fewer_evaluations_in_all():
+    """Rays that the field is evaluated for, counted as the program runs."""
+    origins, directions = looking_at(jax.random.key(9), 1024, spread=1.0)
+    near, far, _ = clip_to_sphere(origins, directions, 1.0)
+    counts = {}
+    for smallest in (1024, 32):
+        sizes = []
+
+        def field(rays, t, sizes=sizes):
+            jax.debug.callback(lambda: sizes.append(len(t)))
+            return lumpy(LUMPY, rays[0] + t[:, None] * rays[1])
+
+        settings = {"dmin": 2e-3, "max_steps": 96, "lipschitz": 1.0, "smallest": smallest}
+        ended = march(field, (origins, directions), near, far, **settings)
+        jax.effects_barrier()
+        counts[smallest] = sum(sizes) / 1024
+    useful = float(jnp.mean(ended.num_evaluations))
+    assert useful < counts[32] < 0.5 * counts[1024]
+
+
 def test_eager_and_jitted_traces_agree():
     origins, directions = looking_at(jax.random.key(8), 128)
     eager = in_sphere(lumpy, LUMPY, origins, directions)
     jitted = jax.jit(lambda o, d: in_sphere(lumpy, LUMPY, o, d))(origins, directions)
     np.testing.assert_array_equal(eager.hit, jitted.hit)
     np.testing.assert_allclose(eager.t, jitted.t, atol=1e-6)
+
+
+# ---- what does not fit together
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"origins": jnp.zeros(3)}, r"origins of shape \(3,\).*expected \[N, 3\]"),
+        ({"origins": jnp.zeros((2, 3))}, r"shape \(2, 3\) and directions of shape \(4, 3\)"),
+        ({"sdf": lambda p, x: x}, r"sdf gives .*\(4, 3\).*expected distances of shape \(4,\)"),
+        ({"sdf": lambda p, x: jnp.sum(x)}, r"expected distances of shape \(4,\)"),
+        ({"dmin": 0.0}, "dmin is 0.0; expected a positive number"),
+        ({"lipschitz": -1.0}, "lipschitz is -1.0; expected a positive number"),
+    ],
+)
+def test_what_makes_no_rays_is_refused_with_the_reason(change, words):
+    rays = {"sdf": lambda p, x: shapes.sphere(x, 0.5), "params": None}
+    rays |= {"origins": jnp.zeros((4, 3)), "directions": jnp.ones((4, 3))}
+    with pytest.raises(ValueError, match=words):
+        trace(**rays | change, near=0.0, far=1.0)
+
+
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.float16, jnp.bfloat16])
+def test_coarser_numbers_are_taken_as_single_precision(dtype):
+    origins, directions = jnp.array([[0, 0, -3]], dtype), jnp.array([[0, 0, 1]], dtype)
+    hits = trace(lambda p, x: shapes.sphere(x, 1.0), None, origins, directions, near=0.0, far=6.0)
+    assert hits.t.dtype == jnp.float32
+    np.testing.assert_allclose(hits.t, 2.0, atol=1e-6)
