@@ -13,13 +13,17 @@ fresh MLP of 4 layers of 128, which is a sphere. A beam of 2048 parallel rays co
 around it; the loss is the mean depth over the inner rays, which all forms bring to the surface, so
 that all compute the same derivative (gradient_difference). Every form evaluates the field 32 times
 on all rays while marching: the rays that graze the rim keep the implicit form's loop going to its
-limit, which is checked. The implicit form then also refines its hits (4 evaluations) and takes
-normals, which the others do not.
+limit, which is checked, and the whole batch is kept together (`smallest_batch`), as the others
+must. The implicit form then also refines its hits (4 evaluations) and takes normals, which the
+others do not.
 
 gradient_time_N, gradient_memory_N: the same for N march steps instead of 32. The implicit form's
 loop ends when every ray has ended, so that a greater limit than that costs it nothing.
 
 memory_against_steps: the implicit form's memory for limits of 16, 64 and 256 march steps.
+
+march: tracing the beam with the whole batch kept together, and with unfinished rays going on alone
+in ever smaller batches, to the same values.
 
 depth_map: the Jacobian of 1024 depths by the 6 numbers of a camera's motion, in forward mode (6
 tangents at once), in reverse mode (1024 cotangents at once), and by the rule written out by hand;
@@ -27,7 +31,7 @@ parameters: the gradient of one number by all parameters of the field, in revers
 tangent in forward mode, of which it would take as many as there are parameters.
 
 complementarity: 256 problems with 8 unknowns each, with P-matrices, by `implicit.lcp` in one call
-(double precision) and by a loop over a plain NumPy Lemke, which must agree.
+(double precision) and by a loop over a plain NumPy Lemke, which must agree; five calls in a row.
 
 Memory is that of temporary buffers in the compiled program's own analysis: exact, without spread.
 """
@@ -112,7 +116,7 @@ def main() -> None:
     rows = gradient(problem, NUM_STEPS)
     for num_steps in STEPS:
         rows += gradient(problem, num_steps, suffix=f"_{num_steps}")
-    rows += memory_against_steps(problem) + modes(problem) + complementarity()
+    rows += memory_against_steps(problem) + marching(problem) + modes(problem) + complementarity()
     print(table(rows))
     if JSON.value:
         from neural_sdf.export import replace_file
@@ -154,6 +158,22 @@ def memory_against_steps(problem: Problem) -> list[Row]:
         for steps in (16, 64, 256)
     }
     return compare("memory_against_steps", values, "MiB")
+
+
+def marching(problem: Problem) -> list[Row]:
+    """What it saves to let unfinished rays go on alone."""
+    import jax
+
+    sdf, params, origins, directions, _ = problem
+
+    def depths(smallest_batch: int) -> Compiled:
+        depth = implicit_depth(NUM_STEPS, smallest_batch)
+        traced = jax.jit(lambda *arguments: depth(sdf, *arguments))
+        return traced.lower(params, origins, directions).compile()
+
+    programs = {"together": depths(NUM_RAYS), "halving": depths(128)}
+    times = alternating_times(programs, (params, origins, directions))
+    return compare("march_time", times, "ms")
 
 
 def modes(problem: Problem) -> list[Row]:
@@ -226,16 +246,18 @@ def complementarity() -> list[Row]:
     M = A @ A.transpose(0, 2, 1) / 8 + 0.1 * np.eye(8) + (A - A.transpose(0, 2, 1)) / 2
     q = random.normal(size=(256, 8))
 
-    def loop(M: np.ndarray, q: np.ndarray) -> np.ndarray:
-        return np.array([numpy_lemke(*problem) for problem in zip(M, q, strict=True)])
+    def loop(M: Array, q: Array) -> np.ndarray:
+        problems = zip(np.asarray(M), np.asarray(q), strict=True)
+        return np.array([numpy_lemke(*problem) for problem in problems])
 
     with jax.enable_x64(True):
+        problems = jax.device_put((M, q))
         batch = jax.jit(lambda M, q: lcp(M, q).z)
-        if not np.abs(np.asarray(batch(M, q)) - loop(M, q)).max() < 1e-8:
+        if not np.abs(np.asarray(batch(*problems)) - loop(*problems)).max() < 1e-8:
             raise RuntimeError("implicit.lcp and the NumPy Lemke disagree; mend one of them")
-        return compare(
-            "complementarity", alternating_times({"batch": batch, "numpy_loop": loop}, (M, q)), "ms"
-        )
+        programs = {"batch": batch, "numpy_loop": loop}
+        times = alternating_times(programs, problems, num_calls=5)
+        return compare("complementarity", times, "ms")
 
 
 def numpy_lemke(M: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -300,12 +322,14 @@ def require_full_march(problem: Problem) -> None:
         )
 
 
-def implicit_depth(max_steps: int) -> Callable[..., Array]:
+def implicit_depth(max_steps: int, smallest_batch: int = NUM_RAYS) -> Callable[..., Array]:
     """The package's own tracer, limited to `max_steps` march steps."""
     from neural_sdf.tracing import trace
 
+    limits = {"near": 0.0, "far": FAR, "max_steps": max_steps, "smallest_batch": smallest_batch}
+
     def depth(sdf: Callable, params: Any, origins: Array, directions: Array) -> Array:
-        return trace(sdf, params, origins, directions, near=0.0, far=FAR, max_steps=max_steps).t
+        return trace(sdf, params, origins, directions, **limits).t
 
     return depth
 
@@ -346,17 +370,18 @@ def memory(compiled: Compiled) -> float:
 
 
 def alternating_times(
-    programs: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]
+    programs: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...], num_calls: int = 1
 ) -> dict[str, list[float]]:
-    """Milliseconds of each program in every round, after one round that is not counted."""
+    """Milliseconds a call of each program in every round, after one round that is not counted."""
     import jax
 
     times: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(1 + NUM_ROUNDS):
         for name, program in programs.items():
             start = time.perf_counter()
-            jax.block_until_ready(program(*arguments))
-            times[name].append(1e3 * (time.perf_counter() - start))
+            for _ in range(num_calls):
+                jax.block_until_ready(program(*arguments))
+            times[name].append(1e3 * (time.perf_counter() - start) / num_calls)
     return {name: values[1:] for name, values in times.items()}
 
 

@@ -161,18 +161,27 @@ def _polish(
     active: Bool[Array, " n"],
     status: Int[Array, ""],
 ) -> tuple[Array, Array, Array]:
-    """One LU solve on the active set, and once more without its ties."""
-
-    def solved_on(active: Array) -> Array:
-        J = jnp.where(active[:, None], M, jnp.eye(len(q), dtype=M.dtype))
-        return jnp.where(active, jnp.linalg.solve(J, jnp.where(active, -q, 0.0)), 0.0)
-
-    least = 1e3 * jnp.finfo(M.dtype).eps * jnp.maximum(jnp.max(jnp.abs(z)), 1.0)
-    first = solved_on(active)
-    active = active & (jnp.where(jnp.isfinite(first).all(), first, z) > least)
-    polished = solved_on(active)
+    """One LU solve on the active set, which then leaves out its ties: z_i = 0 to rounding."""
+    polished, active = _on_active_set(M, q, z, active)
+    least = _rounding(z)
     better = _natural_residual(M, q, polished) <= jnp.maximum(_natural_residual(M, q, z), least)
     return jnp.where(better, polished, z), active, status
+
+
+def _on_active_set(M: Array, q: Array, z: Array, active: Array) -> tuple[Array, Array]:
+    """The solution of (Mz + q)_i = 0 on the active set, and those of the set that are positive.
+
+    Where M is singular there, the z that is known decides.
+    """
+    J = jnp.where(active[:, None], M, jnp.eye(len(q), dtype=M.dtype))
+    solution = jnp.linalg.solve(J, jnp.where(active, -q, 0.0))
+    positive = jnp.where(jnp.isfinite(solution).all(), solution, z) > _rounding(z)
+    return jnp.where(active & positive, solution, 0.0), active & positive
+
+
+def _rounding(z: Array) -> Array:
+    """What z may be off by, and a tie is told by."""
+    return 1e3 * jnp.finfo(z.dtype).eps * jnp.maximum(jnp.max(jnp.abs(z)), 1.0)
 
 
 def _lemke(M: Array, q: Array) -> tuple[Array, Array, Array]:
@@ -298,8 +307,9 @@ def _interior(M: Array, q: Array) -> tuple[Array, Array, Array]:
     ones = jnp.ones_like(q)
     start = (jnp.int32(0), ones, ones, jnp.zeros_like(q[0], bool))
     _, z, w, _ = lax.while_loop(unfinished, advance, start)
-    # Whether that is a solution the natural residual tells: rounding may hold the path back.
-    return z, z > w, jnp.int32(SOLVED)
+    # Near a tie z > w may be a wrong guess, which its solution corrects. Whether z is one at all,
+    # the natural residual tells: rounding may hold the path back.
+    return z, _on_active_set(M, q, z, z > w)[1], jnp.int32(SOLVED)
 
 
 METHODS = {"lemke": _lemke, "interior": _interior}

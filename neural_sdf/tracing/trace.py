@@ -96,7 +96,7 @@ def trace(
             dtype: 4 in single precision and 8 in double.
         grazing: least |cosine| the derivative divides by; 0 for none.
         smallest_batch: rays still under way go on alone in ever smaller batches, down to this many.
-            Values do not depend on it.
+            Values depend on it by rounding at most, and not at all if N is a power of two.
 
     Raises:
         ValueError: shapes that do not fit together, or a setting that is not positive.
