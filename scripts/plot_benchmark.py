@@ -41,7 +41,7 @@ def picture(figures: dict[str, Any]) -> bytes:
     Raises:
         ValueError: the figures lack them.
     """
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports] (extra [docs])
 
     canvas = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, (figure, label) in zip(canvas.subplots(1, 2), PANELS.items(), strict=True):
