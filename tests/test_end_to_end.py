@@ -63,10 +63,13 @@ def measured(workdir: Path) -> Outcome:
 
 
 def failures(outcome: Outcome) -> set[str]:
-    """What is not good enough; a full run does far better (configs/quickstart.py)."""
+    """What is not good enough; a full run does far better (configs/quickstart.py).
+
+    Three seeds reached an IoU of 0.931 to 0.939, and of 0.896 to 0.907 without the eikonal term.
+    """
     metrics, summary = outcome
     passed = {
-        "mask IoU": metrics["mask_iou"] > 0.89,
+        "mask IoU": metrics["mask_iou"] > 0.92,
         "Chamfer": metrics["chamfer_relative"] < 0.03,
         "one watertight piece": summary.watertight and summary.num_components == 1,
     }
