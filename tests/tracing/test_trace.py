@@ -424,7 +424,9 @@ def test_smaller_batches_lose_no_ray_at_any_size(count):
     whole = on_a_network(origins, directions, smallest_batch=count)
     halved = on_a_network(origins, directions, smallest_batch=2)
     np.testing.assert_array_equal(halved.status, whole.status)
-    np.testing.assert_allclose(halved.t, whole.t, atol=1e-6)
+    # Rounding of the field moves a hit by its share of 1 / |cosine|.
+    slant = np.where(whole.hit, np.abs(whole.cosine), 1.0)
+    assert (np.abs(halved.t - whole.t) * slant).max() < 1e-6
 
 
 def test_smaller_batches_cost_fewer_evaluations_in_all():
