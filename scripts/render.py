@@ -4,8 +4,8 @@
     python scripts/render.py --workdir=runs/quickstart --output=relit.png --size=128 \\
         --samples=16 --bounces=2
 
-Two CPU cores, shared with other work: 284 s and 113 s; a network costs far more than boxes. The
-noise falls with the square root of --samples.
+Minutes on two CPU cores; a network costs far more than boxes. The noise falls with the square root
+of --samples.
 
 The PNG holds sRGB values: linear light through the curve of IEC 61966-2-1, clipped at white.
 """
