@@ -12,7 +12,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from neural_sdf import implicit
-from neural_sdf.tracing.march import PRECISION, checked_rays, refine
+from neural_sdf.tracing.bracket import refine
+from neural_sdf.tracing.march import PRECISION, checked_rays
 
 
 class Approach(NamedTuple):
@@ -83,11 +84,11 @@ def closest_approach(
     Raises:
         ValueError: shapes that do not fit together, or a setting that is not positive.
     """
-    origins, directions = checked_rays(
-        sdf, params, origins, directions, num_samples=num_samples, least_curvature=least_curvature
+    settings = {"num_samples": num_samples, "least_curvature": least_curvature}
+    origins, directions, near, far = checked_rays(
+        sdf, params, origins, directions, (near, far), **settings
     )
     dtype = origins.dtype
-    near, far = (jnp.broadcast_to(jnp.asarray(x, dtype), origins.shape[:1]) for x in (near, far))
     if num_refine is None:
         num_refine = 6 if dtype.itemsize <= 4 else 12
 

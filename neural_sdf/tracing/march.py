@@ -1,8 +1,15 @@
-"""March along rays to a change of sign.
+"""March along rays to a change of sign, and on to the root within it.
 
-A step is max(f/L, dmin), so that it never stalls, and a hit is nothing but f > 0 followed by
-f < 0: with a threshold (f < eps) a ray that only passes near the surface counts as a hit, and
+A step is at least max(f/L, dmin), so that it never stalls, and a hit is nothing but f > 0 followed
+by f < 0: with a threshold (f < eps) a ray that only passes near the surface counts as a hit, and
 1/(n·d), large there, carries that error into the gradient of every parameter.
+
+Rays are evaluated together, whatever each of them is doing: starting, marching, or closing in on a
+root; a ray that has ended soon costs nothing more (see `march`).
+
+Steps are longer than f/L by 2/(1 − s), where s is the slope of f along the ray of late: towards a
+plane, two spheres of free space then touch (auto-relaxation, Bálint and Kiglics 2023). If they do
+not, a surface might hide between them; the step is taken back and f/L is tried.
 """
 
 from __future__ import annotations
@@ -17,6 +24,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
+from neural_sdf.tracing.bracket import illinois, secant
+
 # The noise of TF32 matrix products on f (8e-5) exceeds any useful tolerance.
 PRECISION = "highest"
 
@@ -28,26 +37,55 @@ MAX_STEPS = 2
 """The step limit came first; the ray is not a hit and its far part was not seen."""
 INSIDE = 3
 """The field was negative already at the near end; not a hit."""
-_ACTIVE = 4  # within the loop only
+_MARCHING = 4  # from here on within the loop only
+_STARTING = 5  # t[1] is to be evaluated; if the field is negative there, t[0]
+_CLOSING = 6  # a root is bracketed
+
+_MEMORY = 0.7  # share of the old in the slope of late; 0.3 in the new, as in the paper
+
+
+class Rules(NamedTuple):
+    """How rays advance; static.
+
+    Attributes:
+        dmin: least step, scene units: a sheet thinner than this along the ray can be stepped over.
+        max_steps: limit of evaluations between the first and the bracket.
+        lipschitz: L, a bound of the field's slope along rays. None for the greatest slope that any
+            ray has met so far, from its near end on, and at least 1.
+        num_refine: limit of Illinois steps in the bracket, of one evaluation each.
+        smallest: batches are not halved below this size.
+    """
+
+    dmin: float
+    max_steps: int
+    lipschitz: float | None
+    num_refine: int
+    smallest: int
 
 
 class March(NamedTuple):
-    """Where each ray ended.
+    """Where each ray is, and in the end where it ended.
 
     Attributes:
-        t: last two points, [2, N]: on a hit f > 0 at the first and f < 0 at the second.
-        f: the field there, [2, N].
+        t: last two points, [2, N]: on a hit the ends of its bracket.
+        f: the field there, [2, N]: on a hit positive and negative, as `illinois` weighs them.
+        last: which end of the bracket moved last, see `illinois`, [N].
+        slope: of f along the ray of late, in units of L; −1 allows no relaxation, [N].
         t_min: where the least value was met, [N].
         f_min: that value, [N].
         status: one of HIT, MISS, MAX_STEPS, INSIDE, [N].
-        num_evaluations: of the field, while the ray was under way, [N].
+        num_refined: Illinois steps taken, [N].
+        num_evaluations: of the field for this ray, [N].
     """
 
     t: Float[Array, "2 N"]
     f: Float[Array, "2 N"]
+    last: Int[Array, " N"]
+    slope: Float[Array, " N"]
     t_min: Float[Array, " N"]
     f_min: Float[Array, " N"]
     status: Int[Array, " N"]
+    num_refined: Int[Array, " N"]
     num_evaluations: Int[Array, " N"]
 
 
@@ -56,13 +94,10 @@ def march(
     rays: Any,
     near: Float[Array, " N"],
     far: Float[Array, " N"],
-    *,
-    dmin: float,
-    max_steps: int,
-    lipschitz: float | None,
-    smallest: int,
-) -> March:
-    """Marches all rays from `near` until each has changed sign, reached `far` or used its steps.
+    rules: Rules,
+    begun: tuple[Float[Array, " N"], Float[Array, " N"], Float[Array, " N"]],
+) -> tuple[March, Int[Array, ""]]:
+    """Marches all rays until each has its root, reached `far` or used its steps.
 
     A batch is as slow as its slowest ray. Whenever no more than half of it is under way, those rays
     go on alone in a batch of half the size, down to `smallest`: static shapes, no ray left out.
@@ -70,130 +105,148 @@ def march(
     Args:
         field: (rays, t) -> values [n] at ray parameters t [n], one a ray.
         rays: what `field` needs of each ray, a tree of arrays [N, ...].
-        near: start, scene units, [N].
-        far: end; an end not beyond the start is a miss, [N].
-        dmin: least step, scene units: a sheet thinner than this along the ray can be stepped over.
-        max_steps: limit of steps.
-        lipschitz: L, a bound of the field's slope along rays. None for the greatest slope that any
-            ray has met so far, from its start on, and at least 1; a step that raises it and leaves
-            room for a surface between its ends, f₁ + max(f₂, 0) < L (t₂ − t₁), is taken back and
-            tried again, shorter.
-        smallest: batches are not halved below this size.
-    """
-    start = field(rays, near)
-    # Made from values, so that under shard_map all that the loop carries varies as they do.
-    near = near + jnp.zeros_like(start)
-    status = jnp.where(far > near, jnp.where(start < 0, INSIDE, _ACTIVE), MISS).astype(jnp.int32)
-    count = jnp.ones_like(start, jnp.int32)
-    state = March(jnp.stack([near, near]), jnp.stack([start, start]), near, start, status, count)
-    if lipschitz is None:
-        # Not from the first stride: on a steep field it may leap over the shape on every ray.
-        slopes = jnp.abs(field(rays, near + dmin) - start) / dmin
-        slope = jnp.maximum(jnp.max(jnp.where(far > near, slopes, 0.0), initial=0.0), 1.0)
-    else:
-        slope = jnp.asarray(lipschitz, near.dtype)
-    advance = partial(_advance, field, dmin, lipschitz is None)
+        near: where rays begin, scene units, [N].
+        far: end; an end not beyond `near` is a miss, [N].
+        rules: of the march.
+        begun: first points to evaluate, from which rays go back to `near` if the field is negative
+            there; where on the way to them the least value was; and that value, infinite if
+            nothing is known: [N] each.
 
-    def finish(step: Array, slope: Array, rays: Any, far: Array, state: March) -> March:
+    Returns:
+        The rays, and how many evaluations were paid for: those of rays under way and those of ended
+        ones that filled a batch.
+    """
+    start, t_min, f_min = begun
+    if rules.lipschitz is None:
+        # Not from the first stride: on a steep field it may leap over the shape on every ray.
+        slopes = jnp.abs(field(rays, near + rules.dmin) - field(rays, near)) / rules.dmin
+        bound = jnp.maximum(jnp.max(jnp.where(far > near, slopes, 0.0), initial=0.0), 1.0)
+    else:
+        bound = jnp.asarray(rules.lipschitz, near.dtype)
+    advance = partial(_advance, field, rules)
+
+    def finish(bound: Array, paid: Array, rays: Any, far: Array, state: March) -> tuple:
         n = len(far)
-        half = n // 2 if n >= 2 * smallest else 0
+        half = n // 2 if n >= 2 * rules.smallest else 0
 
         def crowded(carry: tuple[Array, Array, March]) -> Array:
-            step, _, state = carry
-            return (step < max_steps) & (jnp.sum(state.status == _ACTIVE) > half)
+            return jnp.sum(carry[-1].status >= _MARCHING) > half
 
         def turn(carry: tuple[Array, Array, March]) -> tuple[Array, Array, March]:
-            step, slope, state = carry
-            return step + 1, *advance(slope, rays, far, state)
+            bound, paid, state = carry
+            bound, state = advance(bound, rays, far, state)
+            return bound, paid + n, state
 
-        step, slope, state = lax.while_loop(crowded, turn, (step, slope, state))
+        bound, paid, state = lax.while_loop(crowded, turn, (bound, paid, state))
         if not half:
-            return state
-        (kept,) = jnp.nonzero(state.status == _ACTIVE, size=half, fill_value=n)
+            return paid, state
+        (kept,) = jnp.nonzero(state.status >= _MARCHING, size=half, fill_value=n)
         taken = jnp.minimum(kept, n - 1)
         some = jax.tree.map(lambda x: x[..., taken], state)
         some = some._replace(status=jnp.where(kept < n, some.status, MISS))
         some_rays = jax.tree.map(lambda x: x[taken], rays)
-        ended = finish(step, slope, some_rays, far[taken], some)
-        return jax.tree.map(lambda x, y: x.at[..., kept].set(y, mode="drop"), state, ended)
+        paid, ended = finish(bound, paid, some_rays, far[taken], some)
+        whole = jax.tree.map(lambda x, y: x.at[..., kept].set(y, mode="drop"), state, ended)
+        return paid, whole
 
-    state = finish(jnp.int32(0), slope, rays, far, state)
-    unended = state.status == _ACTIVE
-    return state._replace(status=jnp.where(unended, MAX_STEPS, state.status).astype(jnp.int32))
+    none = jnp.zeros_like(near, jnp.int32)
+    state = March(
+        t=jnp.stack([near, start]),
+        f=jnp.zeros_like(near, shape=(2, len(near))),
+        last=none,
+        slope=jnp.full_like(near, -1.0),
+        t_min=t_min,
+        f_min=f_min,
+        status=jnp.where(far > start, _STARTING, MISS).astype(jnp.int32),
+        num_refined=none,
+        num_evaluations=none,
+    )
+    paid, state = finish(bound, jnp.sum(none), rays, far, state)
+    return state, paid
 
 
 def _advance(
     field: Callable[[Any, Array], Array],
-    dmin: float,
-    estimates: bool,
-    slope: Array,
+    rules: Rules,
+    bound: Array,
     rays: Any,
     far: Array,
     state: March,
 ) -> tuple[Array, March]:
-    """One step of every ray that is under way, and the slope bound after it."""
-    active = state.status == _ACTIVE
-    t, f = state.t[1], state.f[1]
-    stride = jnp.maximum(f / slope, dmin)
-    t_new = jnp.where(active, jnp.minimum(t + stride, far), t)
-    f_new = field(rays, t_new)
-    steepest = slope
-    if estimates:
-        met = jnp.abs(f_new - f) / jnp.where(t_new > t, t_new - t, 1.0)
-        steepest = jnp.maximum(slope, jnp.max(jnp.where(active, met, 0.0), initial=0.0))
-    roomy = (stride > dmin) & (f + jnp.maximum(f_new, 0.0) < steepest * (t_new - t))
-    # By more than rounding, else a step to f = 0 would be taken back for ever.
-    moved = active & ~(roomy & (steepest > 1.01 * slope))
-    ended = jnp.where(f_new < 0, HIT, jnp.where(t_new >= far, MISS, _ACTIVE))
-    closer = active & (f_new < state.f_min)
-    return steepest, March(
-        t=jnp.where(moved, jnp.stack([t, t_new]), state.t),
-        f=jnp.where(moved, jnp.stack([f, f_new]), state.f),
-        t_min=jnp.where(closer, t_new, state.t_min),
-        f_min=jnp.where(closer, f_new, state.f_min),
-        status=jnp.where(moved, ended, state.status).astype(jnp.int32),
-        num_evaluations=state.num_evaluations + active,
+    """One evaluation of every ray that is under way, and the slope bound after it."""
+    starting, marching, closing = (state.status == x for x in (_STARTING, _MARCHING, _CLOSING))
+    stride = jnp.maximum(2 / (1 - state.slope) * state.f[1] / bound, rules.dmin)
+    t = jnp.where(marching, jnp.minimum(state.t[1] + stride, far), state.t[1])
+    t = jnp.where(closing, secant(state.t, state.f), t)
+    f = field(rays, t)
+    bound, stepped = _step(rules, bound, stride, far, state, t, f)
+    new = state
+    for phase, then in (
+        (starting, _begin(state, f)),
+        (marching, stepped),
+        (closing, _close(rules, state, t, f)),
+    ):
+        new = jax.tree.map(partial(jnp.where, phase), then, new)
+    closer = (starting | marching) & (f < state.f_min)
+    count = state.num_evaluations + (state.status >= _MARCHING)
+    spent = (new.status == _MARCHING) & (count > rules.max_steps)
+    return bound, new._replace(
+        t_min=jnp.where(closer, t, state.t_min),
+        f_min=jnp.where(closer, f, state.f_min),
+        status=jnp.where(spent, MAX_STEPS, new.status),
+        num_evaluations=count,
     )
 
 
-def refine(
-    field: Callable[[Array], Array],
-    t: Float[Array, "2 N"],
-    f: Float[Array, "2 N"],
-    *,
-    num_steps: int,
-) -> Float[Array, " N"]:
-    """The root in a bracket by Illinois steps (Dowell and Jarratt 1971) and one secant for free.
+def _begin(state: March, f: Array) -> March:
+    """After the evaluation of t[1]: march from there, or go back to t[0] to start again."""
+    back = jnp.where(state.t[1] > state.t[0], _STARTING, INSIDE)
+    return state._replace(
+        t=jnp.where(f < 0, state.t[0], state.t),
+        f=jnp.stack([f, f]),
+        status=jnp.where(f < 0, back, _MARCHING).astype(jnp.int32),
+    )
 
-    An end that is kept *twice running* has its value halved. Halving at every step, a common slip,
-    turns superlinear convergence into a factor of two a step.
 
-    Args:
-        field: values [N] at ray parameters [N].
-        t: outer and inner end of each bracket, [2, N].
-        f: the field there, positive and negative, [2, N].
-        num_steps: evaluations to spend.
-    """
+def _step(
+    rules: Rules, bound: Array, stride: Array, far: Array, state: March, t: Array, f: Array
+) -> tuple[Array, March]:
+    """After a march step to t, where the field is f: taken, or taken back."""
+    length = t - state.t[1]
+    change = (f - state.f[1]) / jnp.where(length > 0, length, 1.0)
+    steepest = bound
+    if rules.lipschitz is None:
+        met = jnp.where(state.status == _MARCHING, jnp.abs(change), 0.0)
+        steepest = jnp.maximum(bound, jnp.max(met, initial=0.0))
+    # By more than rounding, else a step to f = 0 would be taken back for ever.
+    may_hide = (stride > rules.dmin) & ((state.slope > -1) | (steepest > 1.01 * bound))
+    # What neither end's sphere covers, in units of f. A crossing may leave as much as a least step.
+    gap = steepest * length - state.f[1] - jnp.abs(f)
+    back = may_hide & (gap > jnp.where(f < 0, steepest * rules.dmin, 0.0))
+    slope = _MEMORY * state.slope + (1 - _MEMORY) * change / steepest
+    crossed = _CLOSING if rules.num_refine else HIT
+    status = jnp.where(f < 0, crossed, jnp.where(t >= far, MISS, _MARCHING))
+    return steepest, state._replace(
+        t=jnp.where(back, state.t, jnp.stack([state.t[1], t])),
+        f=jnp.where(back, state.f, jnp.stack([state.f[1], f])),
+        slope=jnp.where(back, -1.0, jnp.clip(slope, -1.0, 0.5)),
+        status=jnp.where(back, _MARCHING, status).astype(jnp.int32),
+    )
 
-    def secant(t: Array, f: Array) -> Array:
-        fall = f[0] - f[1]
-        # No fall: an end hit the root exactly, or the ray has no bracket and its result no reader.
-        share = jnp.where(fall > 0, f[0] / jnp.where(fall > 0, fall, 1.0), 0.0)
-        return t[0] + jnp.clip(share, 0.0, 1.0) * (t[1] - t[0])
 
-    def step(_: ArrayLike, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        t, f, last = carry  # last: +1 if the outer end moved last, −1 the inner, 0 at the start
-        middle = secant(t, f)
-        value = field(middle)
-        outside = value > 0
-        outer = jnp.where((~outside) & (last < 0), f[0] / 2, f[0])
-        inner = jnp.where(outside & (last > 0), f[1] / 2, f[1])
-        t = jnp.where(outside, jnp.stack([middle, t[1]]), jnp.stack([t[0], middle]))
-        f = jnp.where(outside, jnp.stack([value, inner]), jnp.stack([outer, value]))
-        return t, f, jnp.where(outside, 1, -1).astype(jnp.int32)
-
-    t, f, _ = lax.fori_loop(0, num_steps, step, (t, f, jnp.zeros_like(t[0], jnp.int32)))
-    return secant(t, f)
+def _close(rules: Rules, state: March, t: Array, f: Array) -> March:
+    """After an evaluation within the bracket."""
+    ends, values, last = illinois(state.t, state.f, state.last, t, f)
+    count = state.num_refined + 1
+    # Not beyond what rounding leaves of f; the secant that follows is free.
+    found = (count >= rules.num_refine) | (jnp.abs(f) <= 2 * jnp.finfo(f.dtype).eps)
+    return state._replace(
+        t=ends,
+        f=values,
+        last=last,
+        num_refined=count,
+        status=jnp.where(found, HIT, _CLOSING).astype(jnp.int32),
+    )
 
 
 def checked_rays(
@@ -201,9 +254,10 @@ def checked_rays(
     params: Any,
     origins: ArrayLike,
     directions: ArrayLike,
+    ends: tuple[ArrayLike, ArrayLike],
     **positive: float | None,
-) -> tuple[Float[Array, "N 3"], Float[Array, "N 3"]]:
-    """Origins and directions as arrays of one floating dtype, if they and the field fit together.
+) -> tuple[Float[Array, "N 3"], Float[Array, "N 3"], Float[Array, " N"], Float[Array, " N"]]:
+    """Origins, directions, near and far of one floating dtype, if they and the field fit together.
 
     Raises:
         ValueError: shapes that are no rays, a field that gives not one number a point, or a setting
@@ -226,4 +280,5 @@ def checked_rays(
     for name, setting in positive.items():
         if isinstance(setting, int | float) and not setting > 0:
             raise ValueError(f"{name} is {setting}; expected a positive number; set {name}")
-    return origins, directions
+    near, far = (jnp.broadcast_to(jnp.asarray(x, dtype), origins.shape[:1]) for x in ends)
+    return origins, directions, near, far

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,7 +12,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from neural_sdf import implicit
-from neural_sdf.tracing.march import HIT, PRECISION, checked_rays, march, refine
+from neural_sdf.tracing.bracket import secant
+from neural_sdf.tracing.grid import DistanceGrid, walk
+from neural_sdf.tracing.march import HIT, PRECISION, Rules, checked_rays, march
+
+GRAZING = 0.05
+"""Least |n·d| / |n| that derivatives of a hit divide by."""
 
 
 class Hits(NamedTuple):
@@ -26,8 +30,9 @@ class Hits(NamedTuple):
         cosine: n·d/|n|, negative on entering; zero on a miss, [N].
         distance_min: least value met from the near end to where the ray ended (zero, to rounding,
             on a hit); differentiable also on a miss, [N].
-        t_min: where that was; constant for derivatives, [N].
-        num_evaluations: of the field, that served this ray, [N].
+        t_min: where that was: `t` on a hit; constant for derivatives on a miss, [N].
+        num_evaluations: of the field to find `t`; the one at `t` is not counted, [N].
+        num_paid: the same for all rays, on places of a batch that stood idle too, [].
         status: HIT, MISS, MAX_STEPS or INSIDE, [N].
     """
 
@@ -38,13 +43,31 @@ class Hits(NamedTuple):
     distance_min: Float[Array, " N"]
     t_min: Float[Array, " N"]
     num_evaluations: Int[Array, " N"]
+    num_paid: Int[Array, ""]
     status: Int[Array, " N"]
+
+
+class Found(NamedTuple):
+    """What a search gives.
+
+    Attributes:
+        t: of the hit, or of the least value met, [N].
+        status: HIT, MISS, MAX_STEPS or INSIDE, [N].
+        num_evaluations: as in `Hits`, [N].
+        num_paid: as in `Hits`, [].
+    """
+
+    t: Float[Array, " N"]
+    status: Int[Array, " N"]
+    num_evaluations: Int[Array, " N"]
+    num_paid: Int[Array, ""]
 
 
 class _Branch(NamedTuple):
     """What the solver decided and the derivative takes as given."""
 
     hit: Bool[Array, " N"]
+    t_min: Float[Array, " N"]
     least_slope: Float[Array, " N"]  # eps |n|
 
 
@@ -60,8 +83,9 @@ def trace(
     max_steps: int = 96,
     lipschitz: float | None = 1.0,
     num_refine: int | None = None,
-    grazing: float = 0.05,
-    smallest_batch: int = 128,
+    grazing: float = GRAZING,
+    smallest_batch: int = 32,
+    known: DistanceGrid | None = None,
 ) -> Hits:
     """Traces rays to the first surface of `sdf`.
 
@@ -92,70 +116,109 @@ def trace(
         max_steps: march steps before a ray is given up.
         lipschitz: bound of the field's gradient norm; steps are f / lipschitz. Right for a trained
             field is 1; None estimates it from what all rays meet, for a field of unknown slope.
-        num_refine: Illinois steps in the bracket; by default what reaches the rounding error of the
-            dtype: 4 in single precision and 8 in double.
+        num_refine: most Illinois steps in a bracket; by default what reaches the rounding error of
+            the dtype: 4 in single precision and 8 in double.
         grazing: least |cosine| the derivative divides by; 0 for none.
         smallest_batch: rays still under way go on alone in ever smaller batches, down to this many.
             Values depend on it by rounding at most, and not at all if N is a power of two.
+        known: samples of the field that let rays start near the surface, in the unit ball. Taken
+            as constant; what is found does not depend on them.
 
     Raises:
         ValueError: shapes that do not fit together, or a setting that is not positive.
     """
-    origins, directions = checked_rays(
-        sdf, params, origins, directions, dmin=dmin, max_steps=max_steps, lipschitz=lipschitz
+    settings = {"dmin": dmin, "max_steps": max_steps, "lipschitz": lipschitz}
+    origins, directions, near, far = checked_rays(
+        sdf, params, origins, directions, (near, far), **settings
     )
-    dtype = origins.dtype
-    near, far = (jnp.broadcast_to(jnp.asarray(x, dtype), origins.shape[:1]) for x in (near, far))
     if num_refine is None:
-        num_refine = 4 if dtype.itemsize <= 4 else 8
+        num_refine = 4 if origins.dtype.itemsize <= 4 else 8
+    rules = Rules(dmin, max_steps, lipschitz, num_refine, smallest_batch)
+
+    def find(params: Any, rays: Any, near: Array, far: Array, known: DistanceGrid | None) -> Found:
+        def value_at(rays: tuple[Array, Array], t: Array) -> Array:
+            return sdf(params, rays[0] + t[:, None] * rays[1])
+
+        origins, directions = rays
+        # Made from values, so that under shard_map all that the loop carries varies as they do.
+        near = near + 0 * (origins + directions)[:, 0]
+        begun = (near, near, jnp.full_like(near, jnp.inf))
+        if known is not None:
+            slope = 1.0 if lipschitz is None else lipschitz
+            begun = walk(known, origins, directions, near, far, lipschitz=slope)
+        ended, paid = march(value_at, rays, near, far, rules, begun)
+        t = jnp.where(ended.status == HIT, secant(ended.t, ended.f), ended.t_min)
+        return Found(t, ended.status, ended.num_evaluations, paid)
+
+    return attach(find, sdf, params, (origins, directions), near, far, known, grazing=grazing)
+
+
+def attach(
+    find: Callable[..., Found],
+    sdf: Callable[[Any, Array], Array],
+    params: Any,
+    rays: tuple[Float[Array, "N 3"], Float[Array, "N 3"]],
+    near: Float[Array, " N"],
+    far: Float[Array, " N"],
+    known: Any,
+    *,
+    grazing: float = GRAZING,
+) -> Hits:
+    """What any search finds, with the derivative that it has in `trace`.
+
+    Args:
+        find: (params, rays, near, far, known) -> Found; never differentiated.
+        sdf: as in `trace`, and so are params, near, far and grazing.
+        params: of the field.
+        rays: origins and directions.
+        near: where rays begin.
+        far: where they end.
+        known: what else the search needs; constant.
+        grazing: least |cosine| the derivative divides by.
+    """
 
     def solve(theta: tuple) -> tuple[Array, _Branch, tuple]:
-        params, origins, directions, near, far = theta
-
-        def value_at(rays: tuple[Array, Array], t: Array) -> Array:
-            origins, directions = rays
-            return sdf(params, origins + t[:, None] * directions)
-
-        rays = (origins, directions)
-        along = functools.partial(value_at, rays)
+        params, rays, near, far, known = theta
+        origins, directions = rays
         with jax.default_matmul_precision(PRECISION):
-            ended = march(
-                value_at,
-                rays,
-                near,
-                far,
-                dmin=dmin,
-                max_steps=max_steps,
-                lipschitz=lipschitz,
-                smallest=smallest_batch,
-            )
-            hit = ended.status == HIT
-            t = jnp.where(hit, refine(along, ended.t, ended.f, num_steps=num_refine), far)
-            points = origins + t[:, None] * directions
+            found = find(params, rays, near, far, known)
+            points = origins + found.t[:, None] * directions
             value, pullback = jax.vjp(lambda points: sdf(params, points), points)
             (normal,) = pullback(jnp.ones_like(value))
+        hit = found.status == HIT
         length = jnp.sqrt(jnp.sum(normal * normal, axis=-1))
         slope = jnp.sum(normal * directions, axis=-1)
         cosine = jnp.where(hit & (length > 0), slope / jnp.where(length > 0, length, 1.0), 0.0)
-        t_min = jnp.where(hit, t, ended.t_min)
-        num_evaluations = ended.num_evaluations + jnp.where(hit, num_refine + 1, 0)
-        stats = (jnp.where(hit, value, 0.0), cosine, t_min, num_evaluations, ended.status)
-        return t, _Branch(hit, grazing * length), stats
+        stats = (jnp.where(hit, value, 0.0), cosine, *found[1:])
+        return found.t, _Branch(hit, found.t, grazing * length), stats
 
     def residual(t: Array, branch: _Branch, theta: tuple) -> Array:
-        params, origins, directions, near, far = theta
-        # A miss has no equation of its own but t = far; its points stay out of the derivative.
-        start = lax.stop_gradient(origins + near[:, None] * directions)
-        points = jnp.where(branch.hit[:, None], origins + t[:, None] * directions, start)
+        params, rays, *_ = theta
+        # A miss has no equation of its own but t = t_min; its points stay out of the derivative.
+        # They are those of `solve` also to the compiler, which then evaluates them once.
+        hit = branch.hit[:, None]
+        origins, directions = (jnp.where(hit, x, lax.stop_gradient(x)) for x in rays)
+        points = origins + t[:, None] * directions
         with jax.default_matmul_precision(PRECISION):
-            return jnp.where(branch.hit, sdf(params, points), t - far)
+            return jnp.where(branch.hit, sdf(params, points), t - branch.t_min)
 
-    theta = (params, origins, directions, *lax.stop_gradient((near, far)))
+    theta = (params, rays, *lax.stop_gradient((near, far, known)))
     t, branch, stats = implicit.root(residual, solve, theta, tangent_solve=_entering)
-    value, cosine, t_min, num_evaluations, status = stats
+    value, cosine, status, num_evaluations, num_paid = stats
+    rest = rays[0] + lax.stop_gradient(t)[:, None] * rays[1]
     with jax.default_matmul_precision(PRECISION):
-        distance_min = sdf(params, origins + t_min[:, None] * directions)
-    return Hits(t, branch.hit, value, cosine, distance_min, t_min, num_evaluations, status)
+        distance_min = sdf(params, rest)
+    return Hits(
+        t=jnp.where(branch.hit, t, lax.stop_gradient(far)),
+        hit=branch.hit,
+        residual=value,
+        cosine=cosine,
+        distance_min=distance_min,
+        t_min=t,
+        num_evaluations=num_evaluations,
+        num_paid=num_paid,
+        status=status,
+    )
 
 
 def _entering(linear: Callable[[Array], Array], b: Array, branch: _Branch) -> Array:

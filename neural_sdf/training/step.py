@@ -13,12 +13,11 @@ from jaxtyping import Float, Int
 
 from neural_sdf.data import Scene, sample_batch
 from neural_sdf.fields import Field
-from neural_sdf.geometry import Rays
 from neural_sdf.rendering import Rendering
-from neural_sdf.tracing import MAX_STEPS
+from neural_sdf.tracing import MAX_STEPS, DistanceGrid, refresh, sample_grid
 from neural_sdf.training.losses import LOSSES, Evidence
 
-Render = Callable[[Any, Rays], Rendering]
+Render = Callable[..., Rendering]
 
 
 class TrainState(NamedTuple):
@@ -28,19 +27,22 @@ class TrainState(NamedTuple):
         step: updates done, [].
         params: of the field.
         opt_state: of the optimiser.
+        known: coarse samples of the field, refreshed in turn, that rays start from.
         loss: running mean of the training loss over about a hundred steps, [].
     """
 
     step: Int[Array, ""]
     params: Any
     opt_state: Any
+    known: DistanceGrid
     loss: Float[Array, ""]
 
 
 def init_state(field: Field, optimizer: optax.GradientTransformation, key: Array) -> TrainState:
     """The state before the first update."""
     params = field.init(key)
-    return TrainState(jnp.int32(0), params, optimizer.init(params), jnp.float32(0))
+    known = sample_grid(field.sdf, params)
+    return TrainState(jnp.int32(0), params, optimizer.init(params), known, jnp.float32(0))
 
 
 def train_step(
@@ -57,7 +59,7 @@ def train_step(
 
     Args:
         field: what is trained.
-        render: (params, rays) -> Rendering.
+        render: (params, rays, *, known) -> Rendering.
         optimizer: its learning-rate schedule included.
         seed: with the step number, the only source of randomness.
         batch_size: rays a step; half as many points off the surface serve the eikonal term.
@@ -74,26 +76,31 @@ def train_step(
             "config.train.weights"
         )
 
-    def total(params: Any, batch: Any, points: Array, step: Array) -> tuple[Array, dict]:
-        rendering = render(params, batch.rays)
+    def total(
+        params: Any, batch: Any, points: Array, known: DistanceGrid, step: Array
+    ) -> tuple[Array, dict]:
+        rendering = render(params, batch.rays, known=known)
         _, gradients, _ = field.surface(params, points)
         gradients = jnp.concatenate([gradients, rendering.gradient])
         evidence = Evidence(rendering, batch, gradients, sharpness(step))
         terms = {name: LOSSES[name](evidence) for name in weights}
         loss = sum((weights[name] * term for name, term in terms.items()), jnp.float32(0))
-        return loss, {"loss": loss, **terms, **_progress(rendering, batch)}
+        return loss, {"loss": loss, **terms, **_progress(rendering, batch), "drift": known.drift}
 
     def step(state: TrainState, scene: Scene) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         batch_key, point_key = jax.random.split(key)
         batch = sample_batch(batch_key, scene, batch_size)
         points = jax.random.uniform(point_key, (batch_size // 2, 3), minval=-1.0, maxval=1.0)
-        gradient, metrics = jax.grad(total, has_aux=True)(state.params, batch, points, state.step)
+        known = refresh(state.known, field.sdf, state.params, state.step)
+        gradient, metrics = jax.grad(total, has_aux=True)(
+            state.params, batch, points, known, state.step
+        )
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         share = 1 / jnp.minimum(state.step + 1, 100)
         average = state.loss + share * (metrics["loss"] - state.loss)
-        return TrainState(state.step + 1, params, opt_state, average), metrics
+        return TrainState(state.step + 1, params, opt_state, known, average), metrics
 
     return jax.jit(step, donate_argnums=0)
 
@@ -110,7 +117,7 @@ def _progress(rendering: Rendering, batch: Any) -> dict[str, Array]:
         "mask_error": jnp.mean(rendering.mask != batch.mask),
         "grazing": jnp.mean(grazing),
         "unfinished": jnp.mean(hits.status == MAX_STEPS),
-        "evaluations": jnp.mean(hits.num_evaluations),
+        "evaluations": hits.num_paid / len(hits.t),
     }
 
 

@@ -4,22 +4,12 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from neural_sdf.fields import mlp
 from neural_sdf.geometry import clip_to_sphere, shapes
 from neural_sdf.tracing import HIT, INSIDE, MAX_STEPS, MISS, trace
-from neural_sdf.tracing.march import march
-from tests.tracing.witness import (
-    dense_reference,
-    detached_rule,
-    newton_reattached,
-    shares_of_errors,
-)
+from tests.tracing.scenes import LUMPY, ball, in_sphere, looking_at, lumpy
+from tests.tracing.witness import detached_rule, newton_reattached
 
 CENTRE, RADIUS = (3.0, 1.0, 0.0), 2.0
-
-
-def ball(params, points):
-    return shapes.sphere(points - params["centre"], params["radius"])
 
 
 @jax.jit
@@ -28,32 +18,6 @@ def circle(angle, radius=RADIUS):
     direction = jnp.stack([jnp.cos(angle), jnp.sin(angle), jnp.zeros_like(angle)])[None]
     params = {"centre": jnp.array(CENTRE), "radius": radius}
     return trace(ball, params, jnp.zeros((1, 3)), direction, near=0.0, far=10.0).t[0]
-
-
-def looking_at(key, count, distance=2.5, spread=0.7):
-    """Rays from a sphere of cameras towards random points near the centre."""
-    a, b = jax.random.split(key)
-    origins = jax.random.normal(a, (count, 3))
-    origins = distance * origins / jnp.linalg.norm(origins, axis=-1, keepdims=True)
-    directions = spread * jax.random.uniform(b, (count, 3), minval=-1, maxval=1) - origins
-    return origins, directions / jnp.linalg.norm(directions, axis=-1, keepdims=True)
-
-
-def in_sphere(sdf, params, origins, directions, **settings):
-    near, far, _ = clip_to_sphere(origins, directions, 1.0)
-    return trace(sdf, params, origins, directions, near=near, far=far, **settings)
-
-
-def lumpy(params, points):
-    """Torus, ball and thin plate, with numbers to differentiate."""
-    x = points - params["offset"]
-    torus = shapes.torus(x, params["ring"], 0.15)
-    lump = shapes.sphere(x - jnp.array([0.3, 0.1, 0.3]), 0.25)
-    plate = shapes.box(x + jnp.array([0.0, 0.0, 0.45]), jnp.array([0.5, 0.5, 0.02]))
-    return shapes.smooth_union(shapes.union(torus, plate), lump, 0.1)
-
-
-LUMPY = {"offset": np.array([0.02, -0.03, 0.01], np.float32), "ring": np.float32(0.5)}
 
 
 def random_field(seed):
@@ -283,178 +247,6 @@ def test_near_and_far_may_be_numbers_or_one_a_ray():
     numbers = trace(lumpy, LUMPY, origins, directions, near=1.5, far=3.5)
     arrays = trace(lumpy, LUMPY, origins, directions, near=jnp.full(64, 1.5), far=jnp.full(64, 3.5))
     np.testing.assert_array_equal(numbers.t, arrays.t)
-
-
-# ---- accuracy
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_traced_depth_is_that_of_dense_sampling(seed):
-    origins, directions = looking_at(jax.random.key(seed), 2048)
-    hits = jax.jit(lambda o, d: in_sphere(lumpy, LUMPY, o, d))(origins, directions)
-    truth = dense_reference(lumpy, LUMPY, origins, directions)
-    false, wrong, lost, error = shares_of_errors(hits, truth)
-    assert (false, wrong) == (0, 0) and lost <= 0.001
-    assert len(error) > 500 and np.quantile(error, 0.99) < 1e-6
-    steep = np.asarray(hits.hit & (hits.cosine < -0.1))
-    assert np.abs(np.asarray(hits.residual)[steep]).max() < 1e-5
-
-
-def steep_and_shallow(params, points):
-    """The lumpy shape with a gradient norm of 0.2 to 3.7 (of 0.5 to 2.5 for most points)."""
-    wave = jnp.sin(5 * points[..., 0] + 1) * jnp.sin(4 * points[..., 1])
-    wave = wave * jnp.sin(6 * points[..., 2] + 2)
-    return lumpy(params, points) * 1.25**0.5 * 5 ** (wave / 2)
-
-
-@pytest.mark.parametrize(
-    ("lipschitz", "most_lost"), [(3.7, 0.001), (None, 0.007)], ids=["bound given", "estimated"]
-)
-def test_fields_of_any_slope_keep_their_hits(lipschitz, most_lost):
-    origins, directions = looking_at(jax.random.key(0), 8192)
-    points = jax.random.uniform(jax.random.key(9), (20_000, 3), minval=-0.7, maxval=0.7)
-    gradients = jax.vmap(jax.grad(lambda x: steep_and_shallow(LUMPY, x)))(points)
-    slopes = jnp.linalg.norm(gradients, axis=-1)
-    assert slopes.min() < 0.3 and 2.5 < slopes.max() < 3.7
-    traced = jax.jit(
-        lambda o, d: in_sphere(steep_and_shallow, LUMPY, o, d, lipschitz=lipschitz, max_steps=192)
-    )
-    truth = dense_reference(steep_and_shallow, LUMPY, origins, directions)
-    false, wrong, lost, error = shares_of_errors(traced(origins, directions), truth)
-    assert false == 0 and wrong < 0.001 and lost < most_lost
-    assert np.quantile(error, 0.99) < 1e-6
-
-
-@pytest.mark.parametrize("slope", [0.3, 1.5, 4.0, 50.0])
-def test_estimated_slope_bound_finds_a_ball_of_any_slope(slope):
-    x = jnp.linspace(-1.2, 1.2, 2001)
-    origins = jnp.stack([x, 0 * x, 0 * x - 3], axis=-1)
-    directions = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (2001, 1))
-    scaled = lambda p, points: slope * shapes.sphere(points, 0.5)
-    settings = {"near": 0.0, "far": 6.0, "max_steps": 256}
-    hits = trace(scaled, None, origins, directions, lipschitz=None, **settings)
-    # At the very rim rays are closer to the surface than the least step.
-    sure = jnp.abs(jnp.abs(x) - 0.5) > 1e-4
-    np.testing.assert_array_equal(hits.hit[sure], (jnp.abs(x) < 0.5)[sure])
-
-
-def test_a_bound_that_is_too_low_is_told_apart():
-    origins, directions = looking_at(jax.random.key(0), 8192)
-    hits = jax.jit(lambda o, d: in_sphere(steep_and_shallow, LUMPY, o, d))(origins, directions)
-    truth = dense_reference(steep_and_shallow, LUMPY, origins, directions)
-    _, wrong, lost, _ = shares_of_errors(hits, truth)
-    assert wrong > 0.01 and lost > 0.01
-
-
-def test_certificate_is_true():
-    origins, directions = looking_at(jax.random.key(3), 512)
-    hits = in_sphere(lumpy, LUMPY, origins, directions)
-    points = origins + hits.t[:, None] * directions
-    hit = np.asarray(hits.hit)
-    value = np.asarray(lumpy(LUMPY, points))
-    np.testing.assert_allclose(np.asarray(hits.residual)[hit], value[hit], atol=1e-6)
-    normals = jax.vmap(jax.grad(lambda x: lumpy(LUMPY, x)))(points)
-    normals /= jnp.linalg.norm(normals, axis=-1, keepdims=True)
-    cosine = np.asarray(jnp.sum(normals * directions, axis=-1))
-    np.testing.assert_allclose(np.asarray(hits.cosine)[hit], cosine[hit], atol=1e-4)
-    assert (np.asarray(hits.cosine)[hit] < 0.01).all()
-    nearest = np.asarray(lumpy(LUMPY, origins + hits.t_min[:, None] * directions))
-    np.testing.assert_allclose(np.asarray(hits.distance_min), nearest, atol=1e-6)
-    assert (nearest[~hit] > 0).all()
-
-
-def test_refinement_converges_faster_than_by_halves():
-    """The slip of halving at every step would gain a factor 2 a step."""
-    with jax.enable_x64(True):
-        origins, directions = looking_at(jax.random.key(4), 256, spread=0.3)
-        soft = lambda p, x: jnp.tanh(3 * shapes.sphere(x, 0.5)) / 3
-        truth = in_sphere(soft, None, origins, directions, num_refine=60)
-        assert truth.hit.all()
-        error = [
-            float(jnp.abs(in_sphere(soft, None, origins, directions, num_refine=k, dmin=0.05).t
-                          - truth.t).max())
-            for k in (2, 4, 6)
-        ]  # fmt: skip
-    assert error[1] < 1e-2 * error[0] and error[2] < 1e-7
-
-
-@pytest.mark.parametrize("thickness", [2.0])
-def test_a_plate_thicker_than_the_least_step_is_never_lost(thickness):
-    dmin = 2e-3
-    plate = lambda p, x: shapes.box(x, jnp.array([0.9, 0.9, thickness * dmin / 2]))
-    shift = jnp.linspace(0, 0.01, 512)
-    origins = jnp.stack([0 * shift, 0 * shift, -2 - shift], axis=-1)
-    directions = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (512, 1))
-    assert trace(plate, None, origins, directions, near=0.0, far=4.0, dmin=dmin).hit.all()
-
-
-def test_rays_do_not_depend_on_their_neighbours():
-    origins, directions = looking_at(jax.random.key(6), 128)
-    traced = jax.jit(lambda o, d: in_sphere(lumpy, LUMPY, o, d))
-    hits, order = traced(origins, directions), jax.random.permutation(jax.random.key(7), 128)
-    shuffled = traced(origins[order], directions[order])
-    np.testing.assert_array_equal(hits.hit[order], shuffled.hit)
-    np.testing.assert_allclose(hits.t[order], shuffled.t, atol=1e-6)
-    alone = jax.vmap(lambda o, d: in_sphere(lumpy, LUMPY, o[None], d[None]).t[0])
-    np.testing.assert_allclose(alone(origins, directions), hits.t, atol=1e-6)
-
-
-def on_a_network(origins, directions, **settings):
-    field = mlp(width=64, depth=2, skip=0, num_octaves=4, num_features=4, radiance_width=4)
-    params = jax.tree.map(lambda x: x + 0.01 * jnp.sin(100 * x), field.init(jax.random.key(0)))
-    traced = jax.jit(lambda o, d: in_sphere(field.sdf, params, o, d, **settings))
-    return traced(origins, directions)
-
-
-@pytest.mark.parametrize("settings", [{}, {"max_steps": 9}, {"lipschitz": None}], ids=str)
-def test_smaller_batches_change_no_bit_at_powers_of_two(settings):
-    origins, directions = looking_at(jax.random.key(9), 1024, spread=1.0)
-    whole = on_a_network(origins, directions, smallest_batch=1024, **settings)
-    assert set(np.unique(whole.status)) >= {HIT, MISS}
-    assert settings != {"max_steps": 9} or (whole.status == MAX_STEPS).sum() > 10
-    for smallest in (512, 128):
-        halved = on_a_network(origins, directions, smallest_batch=smallest, **settings)
-        for ours, theirs in zip(halved, whole, strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.parametrize("count", [3, 300, 1000])
-def test_smaller_batches_lose_no_ray_at_any_size(count):
-    origins, directions = looking_at(jax.random.key(10), count, spread=1.0)
-    whole = on_a_network(origins, directions, smallest_batch=count)
-    halved = on_a_network(origins, directions, smallest_batch=2)
-    np.testing.assert_array_equal(halved.status, whole.status)
-    # Rounding of the field moves a hit by its share of 1 / |cosine|.
-    slant = np.where(whole.hit, np.abs(whole.cosine), 1.0)
-    assert (np.abs(halved.t - whole.t) * slant).max() < 1e-6
-
-
-def test_smaller_batches_cost_fewer_evaluations_in_all():
-    """Rays that the field is evaluated for, counted as the program runs."""
-    origins, directions = looking_at(jax.random.key(9), 1024, spread=1.0)
-    near, far, _ = clip_to_sphere(origins, directions, 1.0)
-    counts = {}
-    for smallest in (1024, 32):
-        sizes = []
-
-        def field(rays, t, sizes=sizes):
-            jax.debug.callback(lambda: sizes.append(len(t)))
-            return lumpy(LUMPY, rays[0] + t[:, None] * rays[1])
-
-        settings = {"dmin": 2e-3, "max_steps": 96, "lipschitz": 1.0, "smallest": smallest}
-        ended = march(field, (origins, directions), near, far, **settings)
-        jax.effects_barrier()
-        counts[smallest] = sum(sizes) / 1024
-    useful = float(jnp.mean(ended.num_evaluations))
-    assert useful < counts[32] < 0.5 * counts[1024]
-
-
-def test_eager_and_jitted_traces_agree():
-    origins, directions = looking_at(jax.random.key(8), 128)
-    eager = in_sphere(lumpy, LUMPY, origins, directions)
-    jitted = jax.jit(lambda o, d: in_sphere(lumpy, LUMPY, o, d))(origins, directions)
-    np.testing.assert_array_equal(eager.hit, jitted.hit)
-    np.testing.assert_allclose(eager.t, jitted.t, atol=1e-6)
 
 
 # ---- what does not fit together

@@ -17,7 +17,7 @@ def evidence_of(*, rendered, photo, hit, on_object, distance_min, gradients) -> 
     n = len(hit)
     zero, whole = jnp.zeros(n), jnp.zeros(n, jnp.int32)
     hit = jnp.asarray(hit)
-    hits = Hits(zero, hit, zero, zero, zero, zero, whole, whole)
+    hits = Hits(zero, hit, zero, zero, zero, zero, whole, jnp.int32(0), whole)
     rendering = Rendering(
         rgb=jnp.asarray(rendered, jnp.float32),
         depth=zero,

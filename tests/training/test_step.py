@@ -1,4 +1,6 @@
+import collections
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,10 @@ import optax
 import pytest
 
 from neural_sdf.data import Scene, Source
+from neural_sdf.fields import mlp
 from neural_sdf.geometry import Similarity
 from neural_sdf.rendering import render_surface
+from neural_sdf.tracing import trace
 from neural_sdf.training import adam, doubling_sharpness, init_state, train_step
 
 WEIGHTS = {"colour": 1.0, "eikonal": 0.1, "mask": 1.0}
@@ -129,7 +133,7 @@ def test_steps_lower_the_loss_and_move_the_parameters_to_the_truth(long_run):
 def test_steps_are_a_function_of_seed_and_step(sphere_field, scene):
     first, history = run(sphere_field, scene, 3)
     second, again = run(sphere_field, scene, 3)
-    assert jax.tree.map(float, first) == jax.tree.map(float, second)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
     assert history == again
     _, other = run(sphere_field, scene, 3, seed=1)
     assert [m["loss"] for m in other] != [m["loss"] for m in history]
@@ -164,3 +168,79 @@ def test_running_loss_forgets_over_a_hundred_steps(sphere_field, scene):
     state = state._replace(step=jnp.int32(5000), loss=jnp.float32(1.0))
     state, metrics = step(state, scene)
     np.testing.assert_allclose(state.loss, 0.99 + 0.01 * metrics["loss"], rtol=1e-6)
+
+
+# ---- what rays start from
+
+
+@pytest.fixture(scope="module")
+def network():
+    return mlp(width=48, depth=2, skip=0, num_octaves=4, num_features=8, radiance_width=24)
+
+
+def test_distances_of_200_steps_ago_are_found_out_and_change_nothing(network, scene):
+    step, state = step_of(network, learning_rate=1e-3)
+    old = jax.tree.map(jnp.copy, state.known)
+    for _ in range(200):
+        state, _ = step(state, scene)
+    stale = state._replace(known=old)
+    _, with_old = step(jax.tree.map(jnp.copy, stale), scene)
+    _, with_new = step(state, scene)
+    assert with_old["drift"] > 3 * with_new["drift"]
+    assert with_old["hit_rate"] == with_new["hit_rate"]
+    assert with_old["evaluations"] > with_new["evaluations"]
+    assert with_old["mask_error"] == with_new["mask_error"]
+    np.testing.assert_allclose(with_old["colour"], with_new["colour"], rtol=1e-4)
+
+
+def test_distances_are_those_that_the_field_has_now(network, scene):
+    """With a learning rate of zero nothing moves, whatever the turn."""
+    step, state = step_of(network, learning_rate=0.0)
+    before = np.asarray(state.known.values)
+    for _ in range(3):
+        state, metrics = step(state, scene)
+        assert metrics["drift"] < 1e-6  # products of another size are rounded otherwise
+    np.testing.assert_allclose(state.known.values, before, atol=1e-6)
+
+
+# ---- one pass at the surface
+
+
+def products_at_rays(render, network, scene):
+    """Matrix products of the compiled step that have a row for each ray, outside of the march."""
+    step = train_step(
+        network,
+        render,
+        optax.adam(1e-3),
+        seed=0,
+        batch_size=112,
+        weights=WEIGHTS,
+        sharpness=lambda step: 50.0 + 0.0 * step,
+    )
+    state = jax.eval_shape(lambda: init_state(network, optax.adam(1e-3), jax.random.key(0)))
+    lines = step.lower(state, scene).compile().as_text().splitlines()
+    products = [re.search(r"= f32\[(\d+),(\d+)\].* dot\(.*op_name=\"([^\"]*)", x) for x in lines]
+    found = [(int(m[2]), m[3]) for m in products if m and m[1] == "112"]
+    return collections.Counter(columns for columns, name in found if "while/body" not in name)
+
+
+def test_no_point_is_evaluated_twice_in_a_step(network, scene):
+    """Columns: 48 of a hidden layer, 8 of the feature, 27 of the encoded point.
+
+    Forward 2 and the feature; the normal 1, and into the point. Its gradient: from the feature 1,
+    back through the second layer 1, through the normal 2, and into the point. The hit: the slope
+    along the ray 2, its gradient 1. That is 10 of a hidden layer.
+    """
+    count = products_at_rays(functools.partial(render_surface, network), network, scene)
+    assert (count[48], count[27], count[8]) == (10, 2, 1)
+
+
+def test_points_that_the_compiler_cannot_know_equal_are_evaluated_twice(network, scene):
+    """What the test above would find: the surface at the same place, written in another way."""
+
+    def apart(*args, **settings):
+        hits = trace(*args, **settings)
+        return hits._replace(t_min=hits.t_min * (1 + 1e-7))
+
+    render = functools.partial(render_surface, network, tracer=apart)
+    assert products_at_rays(render, network, scene)[48] > 10

@@ -1,0 +1,38 @@
+"""What the tests of this folder trace: shapes, and rays that meet them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neural_sdf.geometry import clip_to_sphere, shapes
+from neural_sdf.tracing import trace
+
+
+def ball(params, points):
+    return shapes.sphere(points - params["centre"], params["radius"])
+
+
+def looking_at(key, count, distance=2.5, spread=0.7):
+    """Rays from a sphere of cameras towards random points near the centre."""
+    a, b = jax.random.split(key)
+    origins = jax.random.normal(a, (count, 3))
+    origins = distance * origins / jnp.linalg.norm(origins, axis=-1, keepdims=True)
+    directions = spread * jax.random.uniform(b, (count, 3), minval=-1, maxval=1) - origins
+    return origins, directions / jnp.linalg.norm(directions, axis=-1, keepdims=True)
+
+
+def in_sphere(sdf, params, origins, directions, **settings):
+    near, far, _ = clip_to_sphere(origins, directions, 1.0)
+    return trace(sdf, params, origins, directions, near=near, far=far, **settings)
+
+
+def lumpy(params, points):
+    """Torus, ball and thin plate, with numbers to differentiate."""
+    x = points - params["offset"]
+    torus = shapes.torus(x, params["ring"], 0.15)
+    lump = shapes.sphere(x - jnp.array([0.3, 0.1, 0.3]), 0.25)
+    plate = shapes.box(x + jnp.array([0.0, 0.0, 0.45]), jnp.array([0.5, 0.5, 0.02]))
+    return shapes.smooth_union(shapes.union(torus, plate), lump, 0.1)
+
+
+LUMPY = {"offset": np.array([0.02, -0.03, 0.01], np.float32), "ring": np.float32(0.5)}
