@@ -43,6 +43,7 @@ def get_config() -> ConfigDict:
             point_octaves=0,
             direction_octaves=4,
             weight_norm=True,
+            activation="softplus",
         ),
         render=dict(name="surface", dmin=2e-3, max_steps=128),
         train=dict(

@@ -36,6 +36,7 @@ def get_config() -> ConfigDict:
             radiance_depth=3,
             point_octaves=0,
             direction_octaves=1,
+            activation="squareplus",
         ),
         render=dict(name="surface", dmin=2e-3, max_steps=128),
         train=dict(

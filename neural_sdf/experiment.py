@@ -291,6 +291,7 @@ def build(config: Config) -> Run:
         coarse,
         optimizer,
         seed=config.seed,
+        steps=settings.steps,
         batch_size=settings.batch_size,
         weights=settings.weights.to_dict(),
         sharpness=functools.partial(doubling_sharpness, steps=settings.steps),

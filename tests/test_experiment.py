@@ -41,7 +41,9 @@ def config_of(name: str, **changes):
     spec.loader.exec_module(module)
     config = module.get_config()
     dotted = {key.replace("__", "."): value for key, value in changes.items()}
-    config.update_from_flattened_dict({**TINY, **dotted})
+    ours = config.field.keys()  # not every field has every one of these
+    tiny = {k: x for k, x in TINY.items() if k.startswith("train.") or k[6:] in ours}
+    config.update_from_flattened_dict({**tiny, **dotted})
     return config
 
 

@@ -51,6 +51,7 @@ def train_step(
     optimizer: optax.GradientTransformation,
     *,
     seed: int,
+    steps: int,
     batch_size: int,
     weights: Mapping[str, float],
     sharpness: Callable[[Array], Array],
@@ -62,6 +63,7 @@ def train_step(
         render: (params, rays, *, known) -> Rendering.
         optimizer: its learning-rate schedule included.
         seed: with the step number, the only source of randomness.
+        steps: of the whole run, updates; the share done goes to `field.anneal`.
         batch_size: rays a step; half as many points off the surface serve the eikonal term.
         weights: of the losses, by their name in `LOSSES`.
         sharpness: α of the mask loss at a step.
@@ -97,6 +99,7 @@ def train_step(
             state.params, batch, points, known, state.step
         )
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        updates = field.anneal(updates, state.step / steps)
         params = optax.apply_updates(state.params, updates)
         share = 1 / jnp.minimum(state.step + 1, 100)
         average = state.loss + share * (metrics["loss"] - state.loss)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_sdf.fields import FIELDS, mlp
+from neural_sdf.fields import FIELDS, hash_grid, mlp
 from neural_sdf.tracing import trace
 
 IDR = {
@@ -20,8 +20,27 @@ MEMBERS = {
     "small mlp": lambda: mlp(width=48, depth=2, skip=0, num_features=8, num_octaves=4),
     "mlp with weight norm": lambda: mlp(width=96, depth=4, skip=2, weight_norm=True),
     "idr": lambda: mlp(**IDR),
+    "hash_grid": lambda: FIELDS["hash_grid"](radius=0.5),
+    "small hash_grid": lambda: hash_grid(num_levels=3, finest=16, width=32, depth=2),
+    "trained hash_grid": lambda: with_features(hash_grid(num_levels=4, finest=32)),
 }
-RADII = {"mlp": 0.5}
+RADII = {"mlp": 0.5, "hash_grid": 0.5}
+
+
+def with_features(field):
+    """The field as training leaves it: with features that are not zero."""
+
+    def init(key):
+        params = field.init(key)
+        encoding = params["geometry"]["encoding"]
+        encoding["table"] += 1e-2 * jax.random.normal(key, encoding["table"].shape)
+        return params
+
+    return field._replace(init=init)
+
+
+def test_every_field_meets_the_contract():
+    assert set(FIELDS) <= set(MEMBERS)
 
 
 @pytest.fixture(scope="module", params=MEMBERS)
@@ -111,3 +130,48 @@ def test_weight_norm_makes_outputs_indifferent_to_the_length_of_a_kernel():
 def test_sizes_that_make_no_network_are_refused_with_the_key_to_set(settings):
     with pytest.raises(ValueError, match=r"expected .*set config\.field\."):
         mlp(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"num_levels": 0}, {"coarsest": 0}, {"table_size": 0}, {"finest": 7}, {"depth": 0}],
+)
+def test_sizes_that_make_no_grid_are_refused_with_the_key_to_set(settings):
+    with pytest.raises(ValueError, match=r"expected .*set config\.field\."):
+        hash_grid(**{"coarsest": 8, **settings})
+
+
+def test_update_is_whole_at_the_end_of_a_run(member):
+    _, field, params = member
+    annealed = field.anneal(params, jnp.float32(1.0))
+    assert jax.tree.structure(annealed) == jax.tree.structure(params)
+    jax.tree.map(np.testing.assert_array_equal, annealed, params)
+
+
+def test_annealed_update_of_a_grid_holds_back_the_fine_levels_alone():
+    field = hash_grid(num_levels=4, coarsest=2, finest=16, table_size=200)
+    ones = jax.tree.map(jnp.ones_like, field.init(jax.random.key(0)))
+    annealed = field.anneal(ones, jnp.float32(3 / 16))  # half a level past the second
+    table = annealed["geometry"]["encoding"].pop("table")
+    expected = np.repeat([1.0, 1.0, 0.5, 0.0], [27, 125, 200, 200])
+    np.testing.assert_allclose(table, np.stack([expected, expected], axis=1), atol=1e-6)
+    assert all((leaf == 1).all() for leaf in jax.tree.leaves(annealed))
+
+
+@pytest.mark.usefixtures("x64")
+def test_field_of_double_precision_on_a_grid_is_differentiated_to_double_precision():
+    field = with_features(hash_grid(num_levels=4, coarsest=2, finest=16, table_size=500))
+    params = jax.jit(field.init)(jax.random.key(0))
+    assert all(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(params))
+    points = jax.random.uniform(jax.random.key(1), (32, 3), minval=-1.0, maxval=1.0)
+
+    @jax.jit
+    def slope(params):
+        return jnp.sum(field.surface(params, points)[1] ** 2)
+
+    tangent = jax.tree.map(lambda x: jax.random.normal(jax.random.key(2), x.shape), params)
+    at = lambda step: slope(jax.tree.map(lambda x, v: x + step * v, params, tangent))
+    expected = (8 * (at(1e-6) - at(-1e-6)) - (at(2e-6) - at(-2e-6))) / 12e-6
+    gradient = jax.jit(jax.grad(slope))(params)
+    along = sum(map(jnp.vdot, jax.tree.leaves(gradient), jax.tree.leaves(tangent)))
+    np.testing.assert_allclose(along, expected, rtol=1e-6)

@@ -50,6 +50,7 @@ def step_of(field, *, seed=0, weights=WEIGHTS, learning_rate=1e-2):
         functools.partial(render_surface, field),
         optimizer,
         seed=seed,
+        steps=100,
         batch_size=64,
         weights=weights,
         sharpness=lambda step: 50.0 + 0.0 * step,
@@ -64,6 +65,22 @@ def run(field, scene, steps, **settings):
         state, metrics = step(state, scene)
         history.append(jax.device_get(metrics))
     return state, history
+
+
+def test_update_is_annealed_by_the_share_of_the_run_that_is_done(sphere_field, scene):
+    def anneal(updates, share):
+        return {"radius": share * updates["radius"], "red": updates["red"]}
+
+    step, state = step_of(sphere_field._replace(anneal=anneal))  # of 100 steps
+    plain, _ = step_of(sphere_field)
+    for done in (0, 25, 100):
+        state = state._replace(step=jnp.int32(done))
+        moved = plain(jax.tree.map(jnp.copy, state), scene)[0].params
+        annealed = step(jax.tree.map(jnp.copy, state), scene)[0].params
+        part = done / 100 * (moved["radius"] - state.params["radius"])
+        np.testing.assert_allclose(annealed["radius"] - state.params["radius"], part, atol=1e-6)
+        assert annealed["red"] == moved["red"] != state.params["red"]
+        assert moved["radius"] != state.params["radius"]
 
 
 @pytest.mark.parametrize("steps", [8, 800, 5000])
@@ -213,6 +230,7 @@ def products_at_rays(render, network, scene):
         render,
         optax.adam(1e-3),
         seed=0,
+        steps=100,
         batch_size=112,
         weights=WEIGHTS,
         sharpness=lambda step: 50.0 + 0.0 * step,

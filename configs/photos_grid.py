@@ -1,0 +1,55 @@
+"""Any folder of photos with cameras and masks, on a grid of features: cheaper than photos.py.
+
+    python train.py --config=configs/photos_grid.py --config.data.path=my_photos --workdir=runs/mine
+    python eval.py --workdir=runs/mine
+
+The field and nothing else differs from configs/photos.py.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config() -> ConfigDict:
+    """A small network on sixteen levels of features, opened from coarse to fine."""
+    return config_dict.create(
+        seed=0,
+        data=dict(
+            path="",
+            format="auto",
+            downscale=1,
+            cameras="cameras.npz",
+            holdout_every=8,
+            holdout_offset=4,
+            holdout_views=(),
+            centre=config_dict.placeholder(tuple),
+            radius=config_dict.placeholder(float),
+            background=1.0,
+        ),
+        field=dict(
+            name="hash_grid",
+            num_levels=16,
+            coarsest=3,
+            finest=128,
+            table_size=2**15,
+            level_features=2,
+            width=64,
+            depth=1,
+            num_features=64,
+            radiance_width=128,
+            radiance_depth=3,
+            point_octaves=0,
+            direction_octaves=0,
+        ),
+        render=dict(name="surface", dmin=2e-3, max_steps=128),
+        train=dict(
+            steps=6000,
+            batch_size=1024,
+            learning_rate=2e-3,
+            warmup=100,
+            decay="cosine",
+            march=dict(dmin=1e-2, max_steps=40),  # coarser than for images, and faster
+            weights=dict(colour=1.0, eikonal=0.1, mask=10.0),
+            log_every=50,
+            checkpoint_every=500,
+        ),
+    )
