@@ -27,14 +27,14 @@ class TrainState(NamedTuple):
         step: updates done, [].
         params: of the field.
         opt_state: of the optimiser.
-        known: coarse samples of the field, refreshed in turn, that rays start from.
+        known: coarse samples of the field, refreshed in turn, that rays start from; None for none.
         loss: running mean of the training loss over about a hundred steps, [].
     """
 
     step: Int[Array, ""]
     params: Any
     opt_state: Any
-    known: DistanceGrid
+    known: DistanceGrid | None
     loss: Float[Array, ""]
 
 
@@ -79,7 +79,7 @@ def train_step(
         )
 
     def total(
-        params: Any, batch: Any, points: Array, known: DistanceGrid, step: Array
+        params: Any, batch: Any, points: Array, known: DistanceGrid | None, step: Array
     ) -> tuple[Array, dict]:
         rendering = render(params, batch.rays, known=known)
         _, gradients, _ = field.surface(params, points)
@@ -87,14 +87,16 @@ def train_step(
         evidence = Evidence(rendering, batch, gradients, sharpness(step))
         terms = {name: LOSSES[name](evidence) for name in weights}
         loss = sum((weights[name] * term for name, term in terms.items()), jnp.float32(0))
-        return loss, {"loss": loss, **terms, **_progress(rendering, batch), "drift": known.drift}
+        return loss, {"loss": loss, **terms, **_progress(rendering, batch)}
 
     def step(state: TrainState, scene: Scene) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         batch_key, point_key = jax.random.split(key)
         batch = sample_batch(batch_key, scene, batch_size)
         points = jax.random.uniform(point_key, (batch_size // 2, 3), minval=-1.0, maxval=1.0)
-        known = refresh(state.known, field.sdf, state.params, state.step)
+        known = state.known
+        if known is not None:
+            known = refresh(known, field.sdf, state.params, state.step)
         gradient, metrics = jax.grad(total, has_aux=True)(
             state.params, batch, points, known, state.step
         )
@@ -103,6 +105,8 @@ def train_step(
         params = optax.apply_updates(state.params, updates)
         share = 1 / jnp.minimum(state.step + 1, 100)
         average = state.loss + share * (metrics["loss"] - state.loss)
+        if known is not None:
+            metrics["drift"] = known.drift
         return TrainState(state.step + 1, params, opt_state, known, average), metrics
 
     return jax.jit(step, donate_argnums=0)

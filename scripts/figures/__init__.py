@@ -1,0 +1,1 @@
+"""The figures of `scripts/benchmark.py`, a module a subject."""
