@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array
 from ml_collections import ConfigDict
 
+from neural_sdf import resume
 from neural_sdf.data import Scene, background_colour, load_scene
 from neural_sdf.evaluation import compare_meshes, evaluate_view
 from neural_sdf.export import (
@@ -79,7 +80,7 @@ def train(config: Config, workdir: str | Path) -> None:
     check_backend()
     workdir = Path(workdir)
     run = build(config)
-    changes = _changes(config, workdir)
+    changes = resume.changes(config.to_dict(), workdir)
     scene = load_scene(**config.data)
     print(describe_scene(scene), flush=True)
 
@@ -88,7 +89,7 @@ def train(config: Config, workdir: str | Path) -> None:
     checkpoints.remove_unfinished()
     if checkpoints.steps():
         state, frame = checkpoints.load(jax.eval_shape(run.init))
-        _check_same_frame(scene.world_from_scene, frame, workdir)
+        resume.check_same_frame(scene.world_from_scene, frame, workdir)
         print("; ".join([f"resuming after step {state.step}", *changes]), flush=True)
     else:
         state = run.init()
@@ -256,7 +257,7 @@ def load_trained(workdir: str | Path, step: int | None = None) -> Trained:
         raise FileNotFoundError(
             f"no config.json in {workdir}; expected the workdir of train.py; set --workdir"
         )
-    config = ConfigDict(_read_json(path))
+    config = ConfigDict(resume.read_config(path))
     run = build(config)
     checkpoints = Checkpoints(workdir / "checkpoints")
     state, world_from_scene = checkpoints.load(jax.eval_shape(run.init), step)
@@ -363,64 +364,6 @@ def _check_not_negative(settings: Config) -> None:
                 f"train {name} is {value}; expected a finite number of at least 0; set "
                 f"config.train.{name}"
             )
-
-
-def _changes(config: Config, workdir: Path) -> list[str]:
-    """What differs from the config of the run in a workdir, if there is one.
-
-    The photos may have moved; whether they are the same their frame tells.
-
-    Raises:
-        ValueError: another seed, data, field or batch.
-    """
-    path = workdir / "config.json"
-    if not path.exists():
-        return []
-    before, now = _flat(_read_json(path)), _flat(config.to_dict())
-    changed = {k: f"{k}: {before.get(k)} -> {now[k]}" for k in now if before.get(k) != now[k]}
-    may_change = {k for k in now if k.startswith("train.")} - {"train.batch_size"} | {"data.path"}
-    refused = [change for key, change in changed.items() if key not in may_change]
-    if refused:
-        raise ValueError(
-            f"{workdir} holds a run of another config ({'; '.join(refused)}); expected the same; "
-            "give a new --workdir, or delete that one"
-        )
-    return list(changed.values())
-
-
-def _check_same_frame(now: Similarity, before: Similarity, workdir: Path) -> None:
-    """Refuses photos whose region of interest is not the one that was trained in."""
-    scale = float(before.scale)
-    same = [
-        np.allclose(x, y, rtol=1e-6, atol=1e-6 * (1 if name == "rotation" else scale))
-        for (name, x), y in zip(now._asdict().items(), before, strict=True)
-    ]
-    if not all(same):
-        raise ValueError(
-            f"{workdir} was trained on a region of radius {scale:.6g} about "
-            f"{np.asarray(before.translation).round(6).tolist()}, these photos have radius "
-            f"{float(now.scale):.6g} about {np.asarray(now.translation).round(6).tolist()}; "
-            "expected the same photos; set config.data.path, or give a new --workdir"
-        )
-
-
-def _flat(tree: dict, prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return flat
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is not JSON ({error}); expected what train.py wrote; give a new --workdir"
-        ) from error
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -25,8 +25,9 @@ FLOORS = {
     },
     "experiment": {
         *("implicit", "geometry", "tracing", "fields", "data"),
-        *("rendering", "export", "training", "evaluation", "launch"),
+        *("rendering", "export", "training", "evaluation", "resume", "launch"),
     },
+    "resume": {"geometry"},
     "picture": {"geometry", "data", "rendering", "evaluation", "experiment", "launch"},
     "launch": set(),
     "train": {"launch", "experiment"},
