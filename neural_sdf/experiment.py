@@ -297,7 +297,9 @@ def build(config: Config) -> Run:
         weights=settings.weights.to_dict(),
         sharpness=functools.partial(doubling_sharpness, steps=settings.steps),
     )
-    init = functools.partial(init_state, field, optimizer, jax.random.key(config.seed))
+    # One program: operation by operation, a hundred small ones would be compiled.
+    init = jax.jit(functools.partial(init_state, field, optimizer))
+    init = functools.partial(init, jax.random.key(config.seed))
     return Run(field, render, init, step)
 
 

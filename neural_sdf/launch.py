@@ -1,7 +1,7 @@
 """Start-up of every command: correct numbers, flags, and one line for a user's mistake.
 
-Imports no floor and nothing heavy, so that `--help` answers at once and the XLA flag is set
-before anything imports JAX.
+Imports nothing heavy, so that `--help` answers at once and the XLA flag is set before anything
+imports JAX.
 """
 
 import dis
@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import NoReturn
 
 from absl import flags
+
+from neural_sdf.program_cache import keep_programs
 
 # XLA's YNN reduce fusion for CPUs returns wrong sums (jaxlib 0.10.2, jax-ml/jax#39103) and drops
 # NaN from max and min (0.10.1 to 0.12.0.1, openxla/xla#21461), both without an error. An XLA
@@ -98,6 +100,7 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(sys.modules["__main__"].__doc__, flags.FLAGS.main_module_help(), sep="\n")
         sys.exit(0)
+    keep_programs()
     try:
         _parse_flags(required)
     except Exception as error:

@@ -1,10 +1,16 @@
 import os
+import tempfile
 
 import jaxtyping
 
 from neural_sdf import launch
 
-# Both must be set before JAX is imported; the hook before the package is.
+# Compiled programs are kept for this run of the tests: by the commands that they start, and, as
+# the same small programs are built by many tests, in this process too.
+PROGRAMS = tempfile.TemporaryDirectory(prefix="neural_sdf-tests-")
+os.environ["XDG_CACHE_HOME"] = PROGRAMS.name
+
+# All must be set before JAX is imported; the hook before the package is.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 launch.correct_reductions()
 jaxtyping.install_import_hook(
@@ -24,6 +30,9 @@ import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from neural_sdf.fields import Field  # noqa: E402
+
+jax.config.update("jax_compilation_cache_dir", f"{PROGRAMS.name}/tests")
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 ROOT = Path(__file__).parents[1]
 HEIGHT, WIDTH = 36, 48

@@ -25,11 +25,12 @@ FLOORS = {
     },
     "experiment": {
         *("implicit", "geometry", "tracing", "fields", "data"),
-        *("rendering", "export", "training", "evaluation", "resume", "launch"),
+        *("rendering", "export", "training", "evaluation", "resume", "launch", "program_cache"),
     },
     "resume": {"geometry"},
     "picture": {"geometry", "data", "rendering", "evaluation", "experiment", "launch"},
-    "launch": set(),
+    "launch": {"program_cache"},
+    "program_cache": set(),
     "train": {"launch", "experiment"},
     "eval": {"launch", "experiment"},
 }
