@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +36,7 @@ from neural_sdf.export import (
 from neural_sdf.fields import FIELDS, Field
 from neural_sdf.geometry import Similarity
 from neural_sdf.launch import check_backend
+from neural_sdf.program_cache import seal_programs
 from neural_sdf.rendering import RENDERERS, Rendering
 from neural_sdf.training import (
     Checkpoints,
@@ -42,7 +45,10 @@ from neural_sdf.training import (
     Stop,
     TrainState,
     adam,
+    available_memory,
+    compile_within,
     doubling_sharpness,
+    gib,
     init_state,
     train_step,
 )
@@ -57,13 +63,13 @@ class Run(NamedTuple):
         field: shape and colour.
         render: (params, rays, *, background) -> Rendering, as finely as images are made.
         init: makes the state before the first step.
-        step: (state, scene) -> (state, metrics).
+        step: (state, scene) -> (state, metrics), jitted; the state passed in is used up.
     """
 
     field: Field
     render: Callable[..., Rendering]
     init: Callable[[], TrainState]
-    step: Callable[[TrainState, Scene], tuple[TrainState, dict]]
+    step: jax.stages.Wrapped
 
 
 def train(config: Config, workdir: str | Path) -> None:
@@ -73,8 +79,8 @@ def train(config: Config, workdir: str | Path) -> None:
     the next step.
 
     Raises:
-        ValueError: a setting or a photo set that cannot be used, or a workdir of another config
-            or other photos.
+        ValueError: a setting or a photo set that cannot be used, a step that the memory cannot
+            hold, or a workdir of another config or other photos.
         FloatingPointError: a loss is not finite; says which, and at which step.
     """
     check_backend()
@@ -83,6 +89,7 @@ def train(config: Config, workdir: str | Path) -> None:
     changes = resume.changes(config.to_dict(), workdir)
     scene = load_scene(**config.data)
     print(describe_scene(scene), flush=True)
+    step = compile_step(config, scene, available=available_memory())
 
     workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(workdir / "checkpoints")
@@ -107,7 +114,7 @@ def train(config: Config, workdir: str | Path) -> None:
         Stop() as stop,
     ):
         for done in range(first + 1, steps + 1):
-            state, metrics = run.step(state, device_scene)
+            state, metrics = step(state, device_scene)
             metrics = {name: float(x) for name, x in jax.device_get(metrics).items()}
             check_finite(metrics, done)
             if done % config.train.log_every == 0 or done == steps:
@@ -301,6 +308,35 @@ def build(config: Config) -> Run:
     init = jax.jit(functools.partial(init_state, field, optimizer))
     init = functools.partial(init, jax.random.key(config.seed))
     return Run(field, render, init, step)
+
+
+def compile_step(
+    config: Config, scene: Scene, *, available: int | None
+) -> Callable[[TrainState, Scene], tuple[TrainState, dict]]:
+    """The run's step, compiled before the first; prints the time and the memory that it needs.
+
+    Args:
+        config: of the run.
+        scene: as it will be passed to the step.
+        available: bytes that the step may take, scene and state included; None for no limit.
+
+    Raises:
+        ValueError: it needs more; names the largest batch that does not.
+    """
+
+    def lower(batch_size: int) -> jax.stages.Lowered:
+        other = copy.deepcopy(config)
+        other.train.batch_size = batch_size
+        run = build(other)
+        return run.step.lower(jax.eval_shape(run.init), jax.eval_shape(lambda x: x, scene))
+
+    start = time.perf_counter()
+    program, needed = compile_within(lower, config.train.batch_size, available)
+    seal_programs()
+    seconds = time.perf_counter() - start
+    limit = "" if available is None else f" of {gib(available)}"
+    print(f"compiled the step in {seconds:.1f} s; it needs {gib(needed)}{limit}", flush=True)
+    return program
 
 
 def check_finite(metrics: dict[str, float], step: int) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from neural_sdf import experiment
+from neural_sdf.data import load_scene
 from neural_sdf.fields import FIELDS
 from neural_sdf.rendering import RENDERERS
 from neural_sdf.training import LOSSES, Checkpoints
@@ -101,6 +103,27 @@ def test_metrics_file_has_a_line_a_logged_step(finished):
         weights = synthetic().train.weights
         total = sum(weights[name] * line[name] for name in LOSSES)
         np.testing.assert_allclose(line["loss"], total, rtol=1e-5)
+
+
+def test_time_and_memory_of_the_step_are_told_before_training(tmp_path, capsys):
+    experiment.train(synthetic(train__steps=1), tmp_path)
+    told = r"compiled the step in \d+\.\d s; it needs \d+\.\d\d GiB of [\d,]+\.\d\d GiB"
+    assert re.search(
+        f"region of interest.*\n{told}\n.*checkpoint of", capsys.readouterr().out, re.S
+    )
+
+
+def test_batch_that_memory_cannot_hold_is_refused_with_one_that_fits():
+    config = synthetic(train__batch_size=4096)
+    scene = load_scene(**config.data)
+    words = (
+        r"batch_size 4096 needs .* expected at most the 0\.00 GiB .* config.train.batch_size=\d+"
+    )
+    with pytest.raises(ValueError, match=words) as caught:
+        experiment.compile_step(config, scene, available=5_000_000)
+    fitting = int(str(caught.value).partition("batch_size=")[2].split(",")[0])
+    smaller = synthetic(train__batch_size=fitting)
+    assert experiment.compile_step(smaller, scene, available=5_000_000)
 
 
 def test_last_line_names_the_checkpoint_and_the_next_command(tmp_path, capsys):

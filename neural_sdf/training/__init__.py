@@ -3,6 +3,7 @@
 from neural_sdf.training.checkpoints import Checkpoints
 from neural_sdf.training.log import MetricLog, Progress
 from neural_sdf.training.losses import LOSSES
+from neural_sdf.training.memory import available_memory, compile_within, gib
 from neural_sdf.training.step import TrainState, adam, doubling_sharpness, init_state, train_step
 from neural_sdf.training.stop import Stop
 
@@ -14,7 +15,10 @@ __all__ = [
     "Stop",
     "TrainState",
     "adam",
+    "available_memory",
+    "compile_within",
     "doubling_sharpness",
+    "gib",
     "init_state",
     "train_step",
 ]

@@ -55,7 +55,7 @@ def train_step(
     batch_size: int,
     weights: Mapping[str, float],
     sharpness: Callable[[Array], Array],
-) -> Callable[[TrainState, Scene], tuple[TrainState, dict[str, Array]]]:
+) -> jax.stages.Wrapped:
     """The jitted step, (state, scene) -> (state, metrics); the state passed in is used up.
 
     Args:
