@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from neural_sdf import resume
 from neural_sdf.data import Scene, background_colour, load_scene
-from neural_sdf.evaluation import compare_meshes, evaluate_view
+from neural_sdf.evaluation import compare_meshes, compile_views, evaluate_view
 from neural_sdf.export import (
     MeshSummary,
     colour_vertices,
@@ -188,12 +188,16 @@ def evaluate(
             "config.data.holdout_every or config.data.holdout_views"
         )
     folder = Path(workdir) / "eval"
-    background = background_colour(scene)
-    render = functools.partial(trained.run.render, trained.params, background=background)
-    render = jax.jit(render)
+    render, chunk = compile_views(
+        trained.run.render,
+        trained.params,
+        np.asarray(scene.sizes)[num_train:],
+        background=background_colour(scene),
+        available=available_memory(),
+    )
     per_view = []
     for view in range(num_train, num_views):
-        per_view.append(evaluate_view(scene, view, render, folder))
+        per_view.append(evaluate_view(scene, view, render, folder, chunk=chunk))
         print(f"view {_sentence(per_view[-1])}", flush=True)
     means = {
         name: float(np.mean([view[name] for view in per_view]))
@@ -237,12 +241,13 @@ def export_mesh(
     field, params = trained.run.field, trained.params
 
     @jax.jit
-    def shade(points: Array) -> Array:
+    def shade(params: Any, points: Array) -> Array:
         _, gradients, features = field.surface(params, points)
         lengths = jnp.maximum(jnp.linalg.norm(gradients, axis=-1, keepdims=True), 1e-6)
         return field.radiance(params, points, gradients, -gradients / lengths, features)
 
-    mesh = colour_vertices(extract_mesh(field.sdf, params, resolution=resolution), shade)
+    mesh = extract_mesh(field.sdf, params, resolution=resolution)
+    mesh = colour_vertices(mesh, functools.partial(shade, params))
     on_sphere = share_on_sphere(mesh)
     mesh = to_world(mesh, trained.world_from_scene)
     write_mesh(output, mesh)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -89,12 +90,12 @@ def render_trained(
     field, pose = trained.run.field, np.asarray(scene.scene_from_camera[index])
     setting = relight.SETTINGS[radiance](field, pose, background_colour(scene))
 
-    def colour(key: Array, rays: Rays) -> Array:
+    def colour(params: Any, key: Array, rays: Rays) -> Array:
         return path_trace(
             key,
             field.sdf,
             setting.material,
-            trained.params,
+            params,
             rays,
             light=setting.light,
             environment=setting.environment,
@@ -109,7 +110,8 @@ def render_trained(
     scale = size / max(height, width)
     shape = (max(1, round(scale * height)), max(1, round(scale * width)))
     intrinsics = np.diag([scale, scale, 1.0]) @ np.asarray(scene.intrinsics[index])
-    _render(output, colour, intrinsics, pose, shape, num_samples)
+    shown = jax.tree_util.Partial(colour, trained.params)
+    _render(output, shown, intrinsics, pose, shape, num_samples)
 
 
 def _checked(output: str | Path) -> Path:

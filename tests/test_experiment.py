@@ -1,5 +1,6 @@
 """Runs of a few steps, in this process: what they write, resume and refuse."""
 
+import functools
 import importlib.util
 import json
 import re
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_sdf import experiment
+from neural_sdf import experiment, picture
 from neural_sdf.data import load_scene
 from neural_sdf.fields import FIELDS
 from neural_sdf.rendering import RENDERERS
@@ -263,6 +264,23 @@ def test_empty_checkpoint_folder_is_one_message_and_nothing_is_written(finished,
     with pytest.raises(FileNotFoundError, match=r"no checkpoint in .*checkpoints; .*train first"):
         work(tmp_path)
     assert {path.name for path in tmp_path.rglob("*")} == {"config.json", "checkpoints"}
+
+
+def test_programs_serve_every_checkpoint(finished, tmp_path):
+    """None has the parameters of one baked in, so that the second compiles nothing."""
+    folder = Path(jax.config.jax_compilation_cache_dir)
+    few = {"radiance": "albedo", "size": 8, "num_samples": 1, "num_bounces": 1}
+
+    def use(step: int) -> set[str]:
+        experiment.evaluate(finished, step=step, resolution=16)
+        experiment.export_mesh(finished, tmp_path / "mesh.ply", resolution=16, step=step)
+        with pytest.MonkeyPatch.context() as patch:  # a picture is of the latest
+            load = functools.partial(experiment.load_trained, step=step)
+            patch.setattr(picture, "load_trained", load)
+            picture.render_trained(finished, tmp_path / "picture.png", **few)
+        return {path.name for path in folder.glob("*-cache")}
+
+    assert use(4) == use(2)
 
 
 def test_config_file_that_is_no_json_is_refused(tmp_path):

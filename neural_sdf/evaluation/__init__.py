@@ -8,12 +8,13 @@ from neural_sdf.evaluation.images import (
     write_png,
 )
 from neural_sdf.evaluation.meshes import MeshMetrics, compare_meshes
-from neural_sdf.evaluation.views import evaluate_view
+from neural_sdf.evaluation.views import compile_views, evaluate_view
 
 __all__ = [
     "MeshMetrics",
     "compare_meshes",
     "comparison",
+    "compile_views",
     "evaluate_view",
     "mask_iou",
     "psnr_masked",

@@ -136,7 +136,9 @@ def colour_vertices(mesh: Mesh, shade: Callable[[np.ndarray], Any]) -> Mesh:
         ValueError: if a colour is not finite.
     """
     points = mesh.vertices.astype(np.float32)
-    rgb = in_chunks(shade, points, min(_CHUNK, len(points)), "colouring")
+    # A power of two, so that meshes of nearly the same size share a program.
+    chunk = min(_CHUNK, max(1024, 1 << (len(points) - 1).bit_length()))
+    rgb = in_chunks(shade, points, chunk, "colouring")
     if not np.isfinite(rgb).all():
         raise ValueError("a vertex colour is not finite; expected rgb in [0, 1]")
     return mesh._replace(colours=np.round(255 * np.clip(rgb, 0, 1)).astype(np.uint8))

@@ -80,20 +80,27 @@ def render_samples(
 
     Args:
         key: of the picture.
-        radiance: (key, rays) -> [N, 3], such as `path_trace`; compiled once, for `chunk` rays.
+        radiance: (key, rays) -> [N, 3], such as `path_trace`; compiled once, for `chunk` rays. As a
+            `jax.tree_util.Partial` its first arguments are those of the program, not constants in
+            it, so that one stored program serves every checkpoint.
         intrinsics: K, half-pixel centres.
         scene_from_camera: pose.
         size: (height, width).
         num_samples: rays a pixel; the noise falls with their square root.
         chunk: rays at a time.
     """
+    if not isinstance(radiance, jax.tree_util.Partial):
+        radiance = jax.tree_util.Partial(radiance)
 
     @jax.jit
-    def add(total: Array, corners: Array, key: Array) -> Array:
+    def add(
+        total: Array, corners: Array, key: Array, radiance: Callable, K: Array, pose: Array
+    ) -> Array:
         place_key, path_key = jax.random.split(key)
         pixels = corners + jax.random.uniform(place_key, corners.shape)
-        return total + radiance(path_key, pixel_rays(intrinsics, scene_from_camera, pixels))
+        return total + radiance(path_key, pixel_rays(K, pose, pixels))
 
+    same = radiance, jnp.asarray(intrinsics), jnp.asarray(scene_from_camera)
     starts = range(0, size[0] * size[1], chunk)
     totals = [jnp.zeros((chunk, 3)) for _ in starts]
     rounds = [(index, sample) for index in range(len(starts)) for sample in range(num_samples)]
@@ -103,7 +110,7 @@ def render_samples(
         sample_key = jax.random.fold_in(jax.random.fold_in(key, index), sample)
         corners = jnp.asarray(_corners(starts[index], chunk, size), jnp.float32)
         # Waited for, or the bar would tell of what is queued.
-        totals[index] = jax.block_until_ready(add(totals[index], corners, sample_key))
+        totals[index] = jax.block_until_ready(add(totals[index], corners, sample_key, *same))
     means = np.concatenate([np.asarray(total) for total in totals]) / num_samples
     return means[: size[0] * size[1]].reshape(*size, 3)
 

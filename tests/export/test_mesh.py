@@ -124,6 +124,16 @@ def test_colours_follow_the_shade_function():
     assert np.abs(coloured.colours - expected).max() <= 0.5 + 1e-3
 
 
+def test_shade_of_a_small_mesh_is_called_with_a_power_of_two():
+    seen = []
+    for resolution in (8, 48):
+        mesh = ball_mesh(resolution=resolution)
+        colour_vertices(mesh, lambda points: seen.append(len(points)) or np.abs(points))
+    small, large = seen
+    assert small == 1024
+    assert large / 2 < len(mesh.vertices) <= large == 2 ** (large.bit_length() - 1)
+
+
 def test_shade_is_called_with_one_shape(monkeypatch):
     monkeypatch.setattr("neural_sdf.export.mesh._CHUNK", 1000)
     seen = []

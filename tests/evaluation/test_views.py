@@ -1,0 +1,51 @@
+"""The program that renders all views of an evaluation."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from neural_sdf.evaluation.views import compile_views, power_of_two
+from neural_sdf.geometry import Rays
+from neural_sdf.rendering import render_surface
+
+
+@pytest.fixture
+def compiled(sphere_field):
+    params = sphere_field.init(jax.random.key(0))
+    render = functools.partial(render_surface, sphere_field)
+
+    def compile_for(*sizes, available=None):
+        background = np.float32([0.1, 0.2, 0.3])
+        return compile_views(
+            render, params, np.array(sizes), background=background, available=available
+        )
+
+    return compile_for
+
+
+def test_power_of_two_is_the_least_that_is_not_less():
+    assert [power_of_two(n) for n in (1, 2, 3, 8, 9)] == [1, 2, 4, 8, 16]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rays"), [([(4, 4)], 16), ([(3, 3), (5, 20)], 128), ([(300, 400)], 8192)]
+)
+def test_rays_suit_the_largest_view_up_to_a_limit(compiled, sizes, rays):
+    assert compiled(*sizes)[1] == rays
+
+
+def test_little_memory_makes_the_chunks_smaller(compiled):
+    assert compiled((300, 400), available=1_000_000)[1] < 8192
+    assert compiled((300, 400), available=0)[1] == 256
+
+
+def test_program_renders_rays_with_its_background(compiled):
+    render, rays = compiled((4, 4))
+    origins = np.tile(np.float32([0, 0, -3]), (rays, 1))
+    directions = np.tile(np.float32([0, 0, 1]), (rays, 1))
+    directions[1] = [1, 0, 0]
+    seen = render(Rays(origins, directions))
+    assert seen.depth[0] == pytest.approx(2.5, abs=1e-4)
+    np.testing.assert_allclose(seen.rgb[1], [0.1, 0.2, 0.3])
