@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import json
 import math
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,43 +30,17 @@ from neural_sdf.export import (
     to_world,
     write_mesh,
 )
-from neural_sdf.fields import FIELDS, Field
 from neural_sdf.geometry import Similarity
 from neural_sdf.launch import check_backend
-from neural_sdf.program_cache import seal_programs
-from neural_sdf.rendering import RENDERERS, Rendering
+from neural_sdf.run import Config, Run, build, compile_step
+from neural_sdf.tracing import sample_grid
 from neural_sdf.training import (
     Checkpoints,
     MetricLog,
     Progress,
     Stop,
-    TrainState,
-    adam,
     available_memory,
-    compile_within,
-    doubling_sharpness,
-    gib,
-    init_state,
-    train_step,
 )
-
-Config = Any  # a ConfigDict, whose attributes no type checker knows
-
-
-class Run(NamedTuple):
-    """What a config builds besides the scene.
-
-    Attributes:
-        field: shape and colour.
-        render: (params, rays, *, background) -> Rendering, as finely as images are made.
-        init: makes the state before the first step.
-        step: (state, scene) -> (state, metrics), jitted; the state passed in is used up.
-    """
-
-    field: Field
-    render: Callable[..., Rendering]
-    init: Callable[[], TrainState]
-    step: jax.stages.Wrapped
 
 
 def train(config: Config, workdir: str | Path) -> None:
@@ -193,6 +164,7 @@ def evaluate(
         trained.params,
         np.asarray(scene.sizes)[num_train:],
         background=background_colour(scene),
+        known=jax.jit(functools.partial(sample_grid, trained.run.field.sdf))(trained.params),
         available=available_memory(),
     )
     per_view = []
@@ -277,73 +249,6 @@ def load_trained(workdir: str | Path, step: int | None = None) -> Trained:
     return Trained(config, run, state.params, int(state.step), world_from_scene)
 
 
-def build(config: Config) -> Run:
-    """Field, renderer, state and step of a config.
-
-    Raises:
-        ValueError: a name or a number that cannot be used.
-    """
-    settings = config.train
-    for name in ("steps", "batch_size", "log_every", "checkpoint_every"):
-        if settings[name] < 1:
-            raise ValueError(
-                f"train {name} is {settings[name]}; expected at least 1; set config.train.{name}"
-            )
-    _check_not_negative(settings)
-    field = _chosen(FIELDS, config.field, "field")()
-    render = functools.partial(_chosen(RENDERERS, config.render, "render"), field)
-    coarse = functools.partial(render, **settings.march.to_dict())
-    optimizer = adam(
-        learning_rate=settings.learning_rate,
-        steps=settings.steps,
-        warmup=settings.warmup,
-        decay=settings.decay,
-    )
-    step = train_step(
-        field,
-        coarse,
-        optimizer,
-        seed=config.seed,
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        weights=settings.weights.to_dict(),
-        sharpness=functools.partial(doubling_sharpness, steps=settings.steps),
-    )
-    # One program: operation by operation, a hundred small ones would be compiled.
-    init = jax.jit(functools.partial(init_state, field, optimizer))
-    init = functools.partial(init, jax.random.key(config.seed))
-    return Run(field, render, init, step)
-
-
-def compile_step(
-    config: Config, scene: Scene, *, available: int | None
-) -> Callable[[TrainState, Scene], tuple[TrainState, dict]]:
-    """The run's step, compiled before the first; prints the time and the memory that it needs.
-
-    Args:
-        config: of the run.
-        scene: as it will be passed to the step.
-        available: bytes that the step may take, scene and state included; None for no limit.
-
-    Raises:
-        ValueError: it needs more; names the largest batch that does not.
-    """
-
-    def lower(batch_size: int) -> jax.stages.Lowered:
-        other = copy.deepcopy(config)
-        other.train.batch_size = batch_size
-        run = build(other)
-        return run.step.lower(jax.eval_shape(run.init), jax.eval_shape(lambda x: x, scene))
-
-    start = time.perf_counter()
-    program, needed = compile_within(lower, config.train.batch_size, available)
-    seal_programs()
-    seconds = time.perf_counter() - start
-    limit = "" if available is None else f" of {gib(available)}"
-    print(f"compiled the step in {seconds:.1f} s; it needs {gib(needed)}{limit}", flush=True)
-    return program
-
-
 def check_finite(metrics: dict[str, float], step: int) -> None:
     """Raises FloatingPointError with the step and the term if a metric is not finite."""
     bad = [name for name, value in metrics.items() if not math.isfinite(value)]
@@ -383,30 +288,6 @@ def _mesh_sentence(summary: MeshSummary, on_sphere: float) -> str:
         f"{summary.num_components} components, "
         f"{'watertight' if summary.watertight else 'not watertight'}, world extent {corners}{cut}"
     )
-
-
-def _chosen(choices: dict[str, Callable], section: Config, what: str) -> Callable:
-    """The constructor that a config section names, with the section's settings."""
-    settings = section.to_dict()
-    name = settings.pop("name")
-    if name not in choices:
-        raise ValueError(
-            f"{what} name {name!r} is unknown; expected one of {sorted(choices)}; set "
-            f"config.{what}.name"
-        )
-    return functools.partial(choices[name], **settings)
-
-
-def _check_not_negative(settings: Config) -> None:
-    """Refuses a learning rate, a warm-up or a weight that would train away from the photos."""
-    numbers = {"learning_rate": settings.learning_rate, "warmup": settings.warmup}
-    numbers |= {f"weights.{name}": weight for name, weight in settings.weights.items()}
-    for name, value in numbers.items():
-        if not 0 <= value < math.inf:
-            raise ValueError(
-                f"train {name} is {value}; expected a finite number of at least 0; set "
-                f"config.train.{name}"
-            )
 
 
 def _write_json(path: Path, content: dict) -> None:

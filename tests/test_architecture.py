@@ -25,8 +25,9 @@ FLOORS = {
     },
     "experiment": {
         *("implicit", "geometry", "tracing", "fields", "data"),
-        *("rendering", "export", "training", "evaluation", "resume", "launch", "program_cache"),
+        *("rendering", "export", "training", "evaluation", "resume", "run", "launch"),
     },
+    "run": {"fields", "data", "rendering", "training", "program_cache"},
     "resume": {"geometry"},
     "picture": {"geometry", "data", "rendering", "evaluation", "experiment", "launch"},
     "launch": {"program_cache"},

@@ -14,6 +14,7 @@ import trimesh
 from neural_sdf import experiment
 from neural_sdf.export import MeshSummary
 from neural_sdf.geometry import Similarity, clip_to_sphere
+from neural_sdf.run import build
 from neural_sdf.tracing import trace
 from neural_sdf.training import Checkpoints
 from tests.tracing.test_trace import in_sphere, looking_at
@@ -93,7 +94,7 @@ def test_untrained_field_fails_the_same_thresholds(tmp_path, config_of):
     (tmp_path / "config.json").write_text(config.to_json_best_effort())
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     frame = Similarity(np.array(8.0), np.eye(3), np.array([0.0, 0.0, 3.4]))
-    checkpoints.save(experiment.build(config).init(), frame)
+    checkpoints.save(build(config).init(), frame)
     checkpoints.close()
     outcome = measured(tmp_path)
     assert outcome.metrics["step"] == 0

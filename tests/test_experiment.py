@@ -16,6 +16,7 @@ from neural_sdf import experiment, picture
 from neural_sdf.data import load_scene
 from neural_sdf.fields import FIELDS
 from neural_sdf.rendering import RENDERERS
+from neural_sdf.run import build, compile_step
 from neural_sdf.training import LOSSES, Checkpoints
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
@@ -73,7 +74,7 @@ def test_every_shipped_config_takes_a_step(name, tmp_path, transforms_folder):
     experiment.train(config, tmp_path / "run")
     trained = experiment.load_trained(tmp_path / "run")
     assert trained.step == 1
-    before = experiment.build(config).init().params
+    before = build(config).init().params
     moved = jax.tree.map(lambda a, b: not np.array_equal(a, b), before, trained.params)
     assert any(jax.tree.leaves(moved))
 
@@ -121,10 +122,10 @@ def test_batch_that_memory_cannot_hold_is_refused_with_one_that_fits():
         r"batch_size 4096 needs .* expected at most the 0\.00 GiB .* config.train.batch_size=\d+"
     )
     with pytest.raises(ValueError, match=words) as caught:
-        experiment.compile_step(config, scene, available=5_000_000)
+        compile_step(config, scene, available=5_000_000)
     fitting = int(str(caught.value).partition("batch_size=")[2].split(",")[0])
     smaller = synthetic(train__batch_size=fitting)
-    assert experiment.compile_step(smaller, scene, available=5_000_000)
+    assert compile_step(smaller, scene, available=5_000_000)
 
 
 def test_last_line_names_the_checkpoint_and_the_next_command(tmp_path, capsys):
@@ -309,7 +310,7 @@ def test_reference_that_is_missing_is_named(finished):
 
 def test_field_without_a_surface_is_refused_at_export_and_leaves_no_file(finished, tmp_path):
     config = synthetic()
-    run = experiment.build(config)
+    run = build(config)
     state = run.init()
     outside = jax.tree.map(jnp.zeros_like, state.params)
     outside["geometry"]["distance_layer"]["bias"] += 1.0

@@ -22,6 +22,7 @@ from neural_sdf.evaluation.images import (
 )
 from neural_sdf.geometry import Rays
 from neural_sdf.rendering import Rendering, render_image
+from neural_sdf.tracing import DistanceGrid
 from neural_sdf.training.memory import program_memory
 
 # On two CPU cores, views of 400×300: more rays at a time gain nothing above the noise, 1024 lose a
@@ -36,6 +37,7 @@ def compile_views(
     sizes: Int[np.ndarray, "V 2"],
     *,
     background: Float[ArrayLike, "..."],
+    known: DistanceGrid | None,
     available: int | None,
 ) -> tuple[Callable[[Rays], Rendering], int]:
     """One program for all views, and how many rays it takes at a time.
@@ -44,19 +46,20 @@ def compile_views(
     view, fewer where that is more than pays or than the memory holds.
 
     Args:
-        render: (params, rays, *, background) -> Rendering.
+        render: (params, rays, *, background, known) -> Rendering.
         params: an argument of the program, so that it serves every checkpoint.
         sizes: (height, width) of each view.
         background: seen by rays that miss.
+        known: samples of the field that rays start from.
         available: bytes that the program may take; None for no limit.
     """
     rays = power_of_two(min(int(sizes.prod(axis=1).max()), _MOST_RAYS))
-    render = jax.jit(render)
+    render, settings = jax.jit(render), {"background": background, "known": known}
     while True:
         shape: Any = jax.ShapeDtypeStruct((rays, 3), np.float32)
-        program = render.lower(params, Rays(shape, shape), background=background).compile()
+        program = render.lower(params, Rays(shape, shape), **settings).compile()
         if available is None or rays <= _LEAST_RAYS or program_memory(program) <= available:
-            return functools.partial(program, params, background=background), rays
+            return functools.partial(program, params, **settings), rays
         rays //= 2
 
 

@@ -23,6 +23,7 @@ from neural_sdf.data import Scene, load_scene, sample_batch
 from neural_sdf.fields import Field
 from neural_sdf.geometry import clip_to_sphere
 from neural_sdf.rendering import RENDERERS, Rendering, render_image, render_surface
+from neural_sdf.run import build
 from neural_sdf.tracing import HIT, MISS, Found, Hits, attach, refresh, sample_grid, trace
 from neural_sdf.tracing.bracket import refine
 from neural_sdf.training import TrainState
@@ -72,7 +73,7 @@ def trained(workdir: str) -> Run:
         loaded = experiment.load_trained(workdir)
     config = loaded.config
     config.train.batch_size = BATCH
-    run = experiment.build(config)
+    run = build(config)
     known = jax.jit(functools.partial(sample_grid, run.field.sdf))(loaded.params)
     state = run.init()._replace(params=loaded.params, known=known, step=jnp.int32(loaded.step))
     return Run(config, run.field, jax.device_put(load_scene(**config.data)), state)
@@ -82,7 +83,7 @@ def compiled_step(run: Run, tracer: Callable[..., Hits], state: TrainState) -> C
     """The step that searches with `tracer`, compiled."""
     searching = functools.partial(render_surface, tracer=tracer)
     with mock.patch.dict(RENDERERS, surface=searching):
-        return experiment.build(run.config).step.lower(state, run.scene).compile()
+        return build(run.config).step.lower(state, run.scene).compile()
 
 
 def hits_of_next_step(run: Run) -> Rendering:
@@ -152,7 +153,8 @@ def evaluations(run: Run) -> list[Row]:
         asked.append(len(points))
         return run.field.sdf(params, points)
 
-    jax.eval_shape(lambda: refresh(run.state.known, counted, run.state.params, run.state.step))
+    known: Any = run.state.known
+    jax.eval_shape(lambda: refresh(known, counted, run.state.params, run.state.step))
     return [*rows, Row("cost.refresh", spread([sum(asked) / BATCH]), "")]
 
 
@@ -160,7 +162,7 @@ def bare_products(run: Run) -> list[Row]:
     """The step against its own matrix products alone."""
     program = compiled_step(run, trace, run.state)
     paid = int(hits_of_next_step(run).hits.num_paid)
-    shapes = products.shapes_of(program.as_text(), rows_in_loops=paid, batch=BATCH)
+    shapes = products.shapes_of(str(program.as_text()), rows_in_loops=paid, batch=BATCH)
     bare, arguments = products.bare(shapes)
     state = jax.tree.map(jnp.copy, run.state)
     programs = {

@@ -19,7 +19,12 @@ def compiled(sphere_field):
     def compile_for(*sizes, available=None):
         background = np.float32([0.1, 0.2, 0.3])
         return compile_views(
-            render, params, np.array(sizes), background=background, available=available
+            render,
+            params,
+            np.array(sizes),
+            background=background,
+            known=None,
+            available=available,
         )
 
     return compile_for

@@ -22,7 +22,8 @@ import ctypes, json, re, sys
 from neural_sdf import launch
 launch.correct_reductions()
 import jax
-from neural_sdf.experiment import build, load_scene
+from neural_sdf.data import load_scene
+from neural_sdf.run import build
 from neural_sdf.training.memory import program_memory
 from ml_collections import ConfigDict
 
