@@ -3,15 +3,14 @@
     python train.py --config=configs/photos.py --config.data.path=my_photos --workdir=runs/mine
     python eval.py --workdir=runs/mine
 
-Two CPU cores, jaxlib 0.10.2, 43 real photos of a skull (DTU scan 65, data.downscale=4: 400 x 300):
-234 s from start to checkpoint. Held out (6 views): masked PSNR 22.1 dB, mask IoU 0.980.
+FIGURES
 """
 
 from ml_collections import ConfigDict, config_dict
 
 
 def get_config() -> ConfigDict:
-    """A small network and enough steps for a recognisable mesh in minutes."""
+    """A small network on sixteen levels of features, opened from coarse to fine."""
     return config_dict.create(
         seed=0,
         data=dict(
@@ -27,20 +26,23 @@ def get_config() -> ConfigDict:
             background=1.0,
         ),
         field=dict(
-            name="mlp",
-            width=128,
-            depth=4,
-            skip=2,
+            name="hash_grid",
+            num_levels=16,
+            coarsest=3,
+            finest=128,
+            table_size=2**15,
+            level_features=2,
+            width=64,
+            depth=1,
             num_features=64,
             radiance_width=128,
             radiance_depth=3,
             point_octaves=0,
             direction_octaves=0,
-            activation="squareplus",
         ),
         render=dict(name="surface", dmin=2e-3, max_steps=128),
         train=dict(
-            steps=6000,
+            steps=12000,
             batch_size=1024,
             learning_rate=2e-3,
             warmup=100,

@@ -8,7 +8,8 @@ medians over the rounds, with the least and the greatest.
 
 Figures of training are those of the run in --workdir, from its last checkpoint on, with batches of
 2048 rays; without it configs/quickstart.py is first trained in a temporary folder. --only chooses
-figures by the first word of their rows.
+what is measured, of step, cost, products, throughput, peak, gradient, memory_against_steps, march,
+modes (depth_map and parameters) and complementarity.
 
 step: one training step as it is (`whole`); the same with the hits given to it, which is the floor
 (`hits_given`); and with other searches for the same hits: without known distances (`halving`), so
@@ -32,10 +33,10 @@ parameters, by the implicit function theorem (`tracing.trace`) and by automatic 
 through every step of sphere tracing, plain and rematerialised (`jax.checkpoint`). The field is a
 fresh MLP of 4 layers of 128, which is a sphere. A beam of 2048 parallel rays covers it and a rim
 around it; the loss is the mean depth over the inner rays, which all forms bring to the surface, so
-that all compute the same derivative (gradient_difference). Every form evaluates the field 32 times
-on all rays while marching: the rays that graze the rim keep the implicit form's loop going to its
-limit, which is checked, and the whole batch is kept together (`smallest_batch`), as the others
-must. The implicit form then also refines its hits (4 evaluations) and takes normals, which the
+that all compute the same derivative (gradient_difference). Every form evaluates the field about 32
+times on all rays while marching: the rays that graze the rim keep the implicit form's loop going to
+its limit, which is checked, and the whole batch is kept together (`smallest_batch`), as the others
+must. The implicit form's evaluations include its refinement, and it also takes normals, which the
 others do not.
 
 gradient_time_N, gradient_memory_N: the same for N march steps instead of 32. The implicit form's
@@ -69,7 +70,7 @@ from neural_sdf import launch
 
 JSON = flags.DEFINE_string("json", "", "file to write the table to, as JSON")
 WORKDIR = flags.DEFINE_string("workdir", "", "run of train.py to measure on")
-ONLY = flags.DEFINE_list("only", [], "first words of the rows to measure; all if empty")
+ONLY = flags.DEFINE_list("only", [], "what to measure; all if empty")
 
 
 def main() -> None:
@@ -85,7 +86,7 @@ def main() -> None:
     }
     unknown = sorted(set(ONLY.value) - set(subjects))
     if unknown:
-        raise ValueError(f"--only={unknown[0]} is no figure; expected some of {sorted(subjects)}")
+        raise ValueError(f"--only={unknown[0]} is unknown; expected some of {sorted(subjects)}")
     machine = measure.machine()
     print("  ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
     rows = []

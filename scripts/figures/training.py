@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +61,7 @@ def subjects(workdir: str) -> dict[str, Callable[[], list[Row]]]:
         "cost": lambda: evaluations(run()),
         "products": lambda: bare_products(run()),
         "throughput": lambda: throughput(run()),
+        "peak": lambda: peak_memory(run()),
     }
 
 
@@ -205,6 +210,23 @@ def image_rate(run: Run) -> Row:
     )
     times = alternating_times({"image": lambda: whole(size)}, ())["image"]
     return Row("throughput.image", spread([size[0] * size[1] / t / 1e3 for t in times]), "Mpixel/s")
+
+
+def peak_memory(run: Run) -> list[Row]:
+    """Planned and measured memory of a step, each batch in a process of its own."""
+    rows = []
+    for size in (BATCH, 4 * BATCH):
+        config = run.config.to_dict()
+        config["train"]["batch_size"] = size
+        command = [sys.executable, Path(__file__).parent / "peak.py", json.dumps(config)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        printed = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=environment
+        )
+        planned, measured = (int(x) / 2**20 for x in printed.stdout.split())
+        values = {"measured": [measured], "predicted": [planned]}
+        rows += compare(f"peak.batch_{size}", values, "MiB")
+    return rows
 
 
 def given(found: Found) -> Callable[..., Hits]:

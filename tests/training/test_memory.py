@@ -16,35 +16,6 @@ from tests.test_experiment import config_of
 ROOT = Path(__file__).parents[2]
 MIB = 2**20
 
-# Peak of the resident memory from before the state is made until three steps are done.
-MEASURE = """
-import ctypes, json, re, sys
-from neural_sdf import launch
-launch.correct_reductions()
-import jax
-from neural_sdf.data import load_scene
-from neural_sdf.run import build
-from neural_sdf.training.memory import program_memory
-from ml_collections import ConfigDict
-
-def kibibytes(name):
-    return int(re.search(rf"{name}:\\s+(\\d+)", open("/proc/self/status").read())[1])
-
-config = ConfigDict(json.loads(sys.argv[1]))
-run, scene = build(config), load_scene(**config.data)
-shapes = jax.eval_shape(run.init), jax.eval_shape(lambda x: x, scene)
-program = run.step.lower(*shapes).compile()
-jax.block_until_ready(run.init())
-ctypes.CDLL("libc.so.6").malloc_trim(0)
-open("/proc/self/clear_refs", "w").write("5")
-before = kibibytes("VmRSS")
-state, scene = run.init(), jax.device_put(scene)
-for _ in range(3):
-    state, metrics = program(state, scene)
-    jax.block_until_ready(metrics)
-print(program_memory(program), 1024 * (kibibytes("VmHWM") - before))
-"""
-
 
 def lower(batch_size: int) -> jax.stages.Lowered:
     """A program of 4 KiB an item and 4 MiB beside: the items squared, sorted and added."""
@@ -138,9 +109,10 @@ def test_limit_of_a_container_counts(tmp_path, group, folder, limit, usage, cach
 def test_predicted_peak_is_the_measured_one_to_a_quarter():
     wide = {"field__width": 128, "field__depth": 4, "train__batch_size": 8192}
     config = config_of("quickstart", data__downscale=8, **wide)
+    program = [sys.executable, ROOT / "scripts/figures/peak.py"]
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE, config.to_json_best_effort()],
-        cwd=ROOT,
+        [*program, config.to_json_best_effort()],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

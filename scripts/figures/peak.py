@@ -1,0 +1,52 @@
+"""Memory of a training step as it is planned, and as the system has measured it afterwards.
+
+    python scripts/figures/peak.py CONFIG
+
+in a fresh process: CONFIG is a run's config as JSON. Prints both in bytes. Needs Linux.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from neural_sdf import launch
+
+
+def main() -> None:
+    """Measures from before the state is made until three steps are done."""
+    launch.correct_reductions()
+    import jax
+    from ml_collections import ConfigDict
+
+    from neural_sdf.data import load_scene
+    from neural_sdf.run import build
+    from neural_sdf.training.memory import program_memory
+
+    config: Any = ConfigDict(json.loads(sys.argv[1]))
+    run, scene = build(config), load_scene(**config.data)
+    shapes = jax.eval_shape(run.init), jax.eval_shape(lambda x: x, scene)
+    program = run.step.lower(*shapes).compile()
+    jax.block_until_ready(run.init())
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = kibibytes("VmRSS")
+    state, scene = run.init(), jax.device_put(scene)
+    for _ in range(3):
+        state, metrics = program(state, scene)
+        jax.block_until_ready(metrics)
+    print(program_memory(program), 1024 * (kibibytes("VmHWM") - before))
+
+
+def kibibytes(name: str) -> int:
+    """A figure of the process, as the system keeps it."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.findall(rf"{name}:\s+(\d+)", status)[0])
+
+
+if __name__ == "__main__":
+    main()
