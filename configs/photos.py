@@ -48,7 +48,7 @@ def get_config() -> ConfigDict:
             warmup=100,
             decay="cosine",
             march=dict(dmin=1e-2, max_steps=40),  # coarser than for images, and faster
-            weights=dict(colour=1.0, eikonal=0.1, mask=10.0),
+            weights=dict(colour=1.0, eikonal=0.1, mask=30.0),
             log_every=50,
             checkpoint_every=500,
         ),

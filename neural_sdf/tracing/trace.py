@@ -84,7 +84,7 @@ def trace(
     lipschitz: float | None = 1.0,
     num_refine: int | None = None,
     grazing: float = GRAZING,
-    smallest_batch: int = 32,
+    smallest_batch: int | None = None,
     known: DistanceGrid | None = None,
 ) -> Hits:
     """Traces rays to the first surface of `sdf`.
@@ -119,8 +119,9 @@ def trace(
         num_refine: most Illinois steps in a bracket; by default what reaches the rounding error of
             the dtype: 4 in single precision and 8 in double.
         grazing: least |cosine| the derivative divides by; 0 for none.
-        smallest_batch: rays still under way go on alone in ever smaller batches, down to this many.
-            Values depend on it by rounding at most, and not at all if N is a power of two.
+        smallest_batch: rays still under way go on alone in ever smaller batches, down to this many;
+            by default a 32nd of all, but not below 32, as each size is compiled. Values depend on
+            it by rounding at most, and not at all if N is a power of two.
         known: samples of the field that let rays start near the surface, in the unit ball. Taken
             as constant; what is found does not depend on them.
 
@@ -133,6 +134,8 @@ def trace(
     )
     if num_refine is None:
         num_refine = 4 if origins.dtype.itemsize <= 4 else 8
+    if smallest_batch is None:
+        smallest_batch = max(len(origins) // 32, 32)
     rules = Rules(dmin, max_steps, lipschitz, num_refine, smallest_batch)
 
     def find(params: Any, rays: Any, near: Array, far: Array, known: DistanceGrid | None) -> Found:
