@@ -8,18 +8,23 @@ medians over the rounds, with the least and the greatest.
 
 Figures of training are those of the run in --workdir, from its last checkpoint on, with batches of
 2048 rays; without it configs/quickstart.py is first trained in a temporary folder. --only chooses
-what is measured, of step, cost, products, throughput, peak, gradient, memory_against_steps, march,
-modes (depth_map and parameters) and complementarity.
+what is measured, of step, cost, hits, products, throughput, peak, gradient, memory_against_steps,
+march, modes (depth_map and parameters) and complementarity.
 
 step: one training step as it is (`whole`); the same with the hits given to it, which is the floor
-(`hits_given`); and with other searches for the same hits: without known distances (`halving`), so
-and with the whole batch kept together until its slowest ray has ended (`together`), and IDR's dense
-search of 10 steps, 100 samples and 8 secant steps on all rays (`idr`). Ratios are to `hits_given`;
-that of `whole` is step_over_hits_given, and step_over_plain is `together` over `whole`.
+(`hits_given`); and with other searches for the same hits: without known distances (`halving`); a
+plain batched march, steps of f and least steps on all rays until the slowest has ended, then
+refinement of all (`plain`); and IDR's dense search of 10 steps, 100 samples and 8 secant steps on
+all rays (`idr`). Ratios are to `hits_given`; that of `whole` is step_over_hits_given, and
+step_over_plain is `plain` over `whole`.
 
 cost: evaluations of the network a ray while searching, by the tracer's own certificate: those of
 rays under way (`useful`) and those paid for, on idle places of a batch too (`paid`), with and
 without known distances, and what keeping those up to date costs a step (`refresh`).
+
+hits: what the step's search finds against 2000 samples a ray and bisection in double precision:
+rays whose hit is another, those of them that neither all but touch (least |f| < 1e-3) nor graze
+(|cosine| < 0.05), and the depth's error among the rest.
 
 products: the whole step against its own matrix products alone, taken from the compiled step and run
 bare, with as many rows in the march as were paid for; and what both achieve, GFLOP/s.

@@ -17,19 +17,19 @@ from unittest import mock
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.stages import Compiled
 
-from figures import products
-from figures.measure import Row, alternating_times, compare, spread
+from figures import hits, products
+from figures.measure import Row, Spread, alternating_times, compare, spread
+from figures.searches import dense_trace, given, plain_trace
 from neural_sdf import experiment
 from neural_sdf.data import Scene, load_scene, sample_batch
 from neural_sdf.fields import Field
 from neural_sdf.geometry import clip_to_sphere
-from neural_sdf.rendering import RENDERERS, Rendering, render_image, render_surface
+from neural_sdf.rendering import RENDERERS, render_image, render_surface
 from neural_sdf.run import build
-from neural_sdf.tracing import HIT, MISS, Found, Hits, attach, refresh, sample_grid, trace
-from neural_sdf.tracing.bracket import refine
+from neural_sdf.tracing import Found, Hits, refresh, sample_grid, trace
 from neural_sdf.training import TrainState
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +59,7 @@ def subjects(workdir: str) -> dict[str, Callable[[], list[Row]]]:
     return {
         "step": lambda: step_times(run()),
         "cost": lambda: evaluations(run()),
+        "hits": lambda: hit_differences(run()),
         "products": lambda: bare_products(run()),
         "throughput": lambda: throughput(run()),
         "peak": lambda: peak_memory(run()),
@@ -91,29 +92,30 @@ def compiled_step(run: Run, tracer: Callable[..., Hits], state: TrainState) -> C
         return build(run.config).step.lower(state, run.scene).compile()
 
 
-def hits_of_next_step(run: Run) -> Rendering:
-    """What the next step renders."""
+def hits_of_next_step(run: Run) -> Hits:
+    """What the next step finds."""
     key = jax.random.fold_in(jax.random.key(run.config.seed), run.state.step)
     batch = sample_batch(jax.random.split(key)[0], run.scene, BATCH)
     march = run.config.train.march.to_dict()
 
     @jax.jit
-    def render(state: TrainState) -> Rendering:
-        return render_surface(run.field, state.params, batch.rays, **march, known=state.known)
+    def render(state: TrainState) -> Hits:
+        known = state.known
+        return render_surface(run.field, state.params, batch.rays, **march, known=known).hits
 
     return render(run.state)
 
 
 def step_times(run: Run) -> list[Row]:
     """The whole step and the same with other searches."""
-    hits = hits_of_next_step(run).hits
-    found = Found(hits.t_min, hits.status, hits.num_evaluations, hits.num_paid)
+    now = hits_of_next_step(run)
+    found = Found(now.t_min, now.status, now.num_evaluations, now.num_paid)
     unknowing = run.state._replace(known=None)
     programs = {
         "hits_given": (given(found), unknowing),
         "whole": (trace, run.state),
         "halving": (trace, unknowing),
-        "together": (functools.partial(trace, smallest_batch=BATCH), unknowing),
+        "plain": (plain_trace, unknowing),
         "idr": (dense_trace, unknowing),
     }
     compiled = {
@@ -126,11 +128,11 @@ def step_times(run: Run) -> list[Row]:
         return lambda: program(jax.tree.map(jnp.copy, copies), run.scene)
 
     times = alternating_times({name: once(*pair) for name, pair in compiled.items()}, ())
-    floors, whole, together = times["hits_given"], times["whole"], times["together"]
+    floors, whole, plain = times["hits_given"], times["whole"], times["plain"]
     return [
         *compare("step", times, "ms"),
         Row("step_over_hits_given", ratio(whole, floors), ""),
-        Row("step_over_plain", ratio(together, whole), ""),
+        Row("step_over_plain", ratio(plain, whole), ""),
     ]
 
 
@@ -141,16 +143,16 @@ def evaluations(run: Run) -> list[Row]:
     searches = {
         "whole": (trace, run.state.known),
         "halving": (trace, None),
-        "together": (functools.partial(trace, smallest_batch=BATCH), None),
+        "plain": (plain_trace, None),
         "idr": (dense_trace, None),
     }
     rows = []
     for name, (tracer, known) in searches.items():
         render = functools.partial(render_surface, run.field, tracer=tracer, known=known, **march)
-        hits = jax.jit(render)(run.state.params, batch.rays).hits
+        found = jax.jit(render)(run.state.params, batch.rays).hits
         rows += [
-            Row(f"cost.{name}_paid", spread([int(hits.num_paid) / BATCH]), ""),
-            Row(f"cost.{name}_useful", spread([float(jnp.mean(hits.num_evaluations))]), ""),
+            Row(f"cost.{name}_paid", spread([int(found.num_paid) / BATCH]), ""),
+            Row(f"cost.{name}_useful", spread([float(jnp.mean(found.num_evaluations))]), ""),
         ]
     asked = []
 
@@ -163,10 +165,17 @@ def evaluations(run: Run) -> list[Row]:
     return [*rows, Row("cost.refresh", spread([sum(asked) / BATCH]), "")]
 
 
+def hit_differences(run: Run) -> list[Row]:
+    """Of the step's own search, known distances included, against dense sampling."""
+    rays = sample_batch(jax.random.key(3), run.scene, 4 * BATCH).rays
+    march = run.config.train.march.to_dict()
+    return hits.differences(run.field.sdf, run.state.params, rays, run.state.known, march)
+
+
 def bare_products(run: Run) -> list[Row]:
     """The step against its own matrix products alone."""
     program = compiled_step(run, trace, run.state)
-    paid = int(hits_of_next_step(run).hits.num_paid)
+    paid = int(hits_of_next_step(run).num_paid)
     shapes = products.shapes_of(str(program.as_text()), rows_in_loops=paid, batch=BATCH)
     bare, arguments = products.bare(shapes)
     state = jax.tree.map(jnp.copy, run.state)
@@ -229,47 +238,6 @@ def peak_memory(run: Run) -> list[Row]:
     return rows
 
 
-def given(found: Found) -> Callable[..., Hits]:
-    """A tracer that searches for nothing."""
-
-    def tracer(sdf: Any, params: Any, origins: Array, directions: Array, **settings: Any) -> Hits:
-        ends = (settings["near"], settings["far"])
-        return attach(lambda *_: found, sdf, params, (origins, directions), *ends, None)
-
-    return tracer
-
-
-def dense_trace(sdf: Any, params: Any, origins: Array, directions: Array, **settings: Any) -> Hits:
-    """IDR's search on fixed shapes (Yariv et al. 2020, appendix): all rays, all samples."""
-
-    def find(params: Any, rays: Any, near: Array, far: Array, known: Any) -> Found:
-        def along(t: Array) -> Array:
-            return sdf(params, rays[0] + t[:, None] * rays[1])
-
-        def march(_: Any, t: Array) -> Array:
-            return jnp.clip(t + along(t), near, far)
-
-        def sample(share: Array, t: Array) -> tuple[Array, Array]:
-            at = t + share * (far - t)
-            return at, along(at)
-
-        t = lax.fori_loop(0, 10, march, near)
-        shares = jnp.linspace(0.0, 1.0, 100)
-        ats, values = lax.map(lambda share: sample(share, t), shares)
-        first = jnp.argmax(values < 0, axis=0)
-        hit = (first > 0) & (jnp.min(values, axis=0) < 0)
-        ends = jnp.stack([jnp.maximum(first - 1, 0), first])
-        bracket = jnp.take_along_axis(ats, ends, axis=0)
-        root = refine(along, bracket, jnp.take_along_axis(values, ends, axis=0), num_steps=8)
-        least = jnp.take_along_axis(ats, jnp.argmin(values, axis=0)[None], axis=0)[0]
-        count = jnp.full(len(t), 118, jnp.int32)
-        status = jnp.where(hit, HIT, MISS).astype(jnp.int32)
-        return Found(jnp.where(hit, root, least), status, count, jnp.sum(count))
-
-    ends = (settings["near"], settings["far"])
-    return attach(find, sdf, params, (origins, directions), *ends, None)
-
-
-def ratio(values: list[float], others: list[float]) -> Any:
+def ratio(values: list[float], others: list[float]) -> Spread:
     """Of each round."""
     return spread([x / y for x, y in zip(values, others, strict=True)])

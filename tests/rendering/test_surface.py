@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from neural_sdf.fields import mlp
 from neural_sdf.geometry import Rays
 from neural_sdf.rendering import render_surface
 
@@ -115,3 +116,25 @@ def test_colour_loss_moves_the_radius_towards_the_truth(sphere_field, rays, true
 
     slope = jax.jit(jax.grad(loss))(PARAMS["radius"])
     assert slope * (true_radius - 0.5) < 0
+
+
+def test_shape_is_computed_in_full_precision_and_colour_as_the_platform_likes():
+    """TF32 and bfloat16 may serve the colour; on the shape their noise exceeds a hit's error."""
+    field = mlp(width=32, depth=2, skip=0, num_octaves=2, num_features=8, radiance_width=24)
+    params = jax.eval_shape(field.init, jax.random.key(0))
+    ray = jax.ShapeDtypeStruct((16, 3), jnp.float32)
+
+    def seen(params, rays):
+        rendering = render_surface(field, params, rays)
+        return rendering.rgb, rendering.distance_min
+
+    def loss(params, rays):
+        return sum(jnp.sum(x) for x in seen(params, rays))
+
+    program = jax.jit(jax.grad(loss)).lower(params, Rays(ray, ray)).as_text()
+    products = [line for line in program.splitlines() if "dot_general" in line]
+    colour = [line for line in products if "x24x" in line]  # the colour network's width
+    shape = [line for line in products if line not in colour]
+    assert len(colour) > 4 and len(shape) > 10
+    assert all("HIGHEST" in line for line in shape)
+    assert not any("HIGHEST" in line for line in colour)
