@@ -22,9 +22,9 @@ cost: evaluations of the network a ray while searching, by the tracer's own cert
 rays under way (`useful`) and those paid for, on idle places of a batch too (`paid`), with and
 without known distances, and what keeping those up to date costs a step (`refresh`).
 
-hits: what the step's search finds against 2000 samples a ray and bisection in double precision:
-rays whose hit is another, those of them that neither all but touch (least |f| < 1e-3) nor graze
-(|cosine| < 0.05), and the depth's error among the rest.
+hits: what is found with the settings of a step, and with those of an image, against 2000 samples a
+ray and bisection in double precision: rays whose hit is another; those of them that neither all but
+touch (least |f| < 1e-3) nor graze (|cosine| < 0.05); and the depth's error among the rest.
 
 products: the whole step against its own matrix products alone, taken from the compiled step and run
 bare, with as many rows in the march as were paid for; and what both achieve, GFLOP/s.

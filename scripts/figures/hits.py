@@ -18,13 +18,19 @@ NUM_HALVINGS = 40
 
 
 def differences(
-    sdf: Any, params: Any, rays: Rays, known: DistanceGrid | None, march: dict[str, Any]
+    name: str,
+    sdf: Any,
+    params: Any,
+    rays: Rays,
+    known: DistanceGrid | None,
+    march: dict[str, Any],
 ) -> list[Row]:
     """Shares of rays whose hit is another than dense sampling finds, and errors of depth.
 
     A ray may be in doubt: one that all but touches (least |f| < 1e-3) or grazes (|cosine| < 0.05).
 
     Args:
+        name: of the rows.
         sdf: the field.
         params: its parameters.
         rays: to trace, [N].
@@ -36,16 +42,18 @@ def differences(
         lambda params: trace(sdf, params, *rays, near=near, far=far, known=known, **march)
     )(params)
     hit, t, least = dense_hits(sdf, params, rays)
+    ours, cosine = np.asarray(hits.hit), np.asarray(hits.cosine)
     error = np.abs(np.asarray(hits.t, np.float64) - t)
-    both = hit & np.asarray(hits.hit)
-    other = (hit != np.asarray(hits.hit)) | (both & (error > 1e-3))
-    touching = np.minimum(np.abs(least), np.abs(np.asarray(hits.distance_min))) < 1e-3
-    doubtful = (~both & touching) | (both & (np.asarray(hits.cosine) > -0.05))
-    sure = both & ~doubtful & (error <= 1e-3)
+    both = hit & ours
+    other = (hit != ours) | (both & (error > 1e-3))
+    ours_least = np.where(ours, np.inf, np.abs(np.asarray(hits.distance_min)))
+    touching = np.minimum(np.abs(least), ours_least) < 1e-3
+    doubtful = (other & touching) | (ours & (cosine > -0.05))
+    sure = both & ~other & ~doubtful
     return [
-        Row("hits.differ", spread([100 * float(np.mean(other))]), "%"),
-        Row("hits.differ_beyond_doubt", spread([100 * float(np.mean(other & ~doubtful))]), "%"),
-        Row("hits.depth_error_p99", spread([float(np.quantile(error[sure], 0.99))]), ""),
+        Row(f"hits.{name}_differ", spread([100 * float(np.mean(other))]), "%"),
+        Row(f"hits.{name}_beyond_doubt", spread([100 * float(np.mean(other & ~doubtful))]), "%"),
+        Row(f"hits.{name}_depth_p99", spread([float(np.quantile(error[sure], 0.99))]), ""),
     ]
 
 
@@ -53,7 +61,8 @@ def dense_hits(sdf: Any, params: Any, rays: Rays) -> tuple[np.ndarray, np.ndarra
     """First change of sign among dense samples, then bisection, in double precision.
 
     Returns:
-        hit, t and the least sample on the way to it, [N] each.
+        hit and t; and the least sample of the ray, or of the first stretch of a hit that lies
+        inside: how deep a hit goes, [N] each.
     """
 
     def one(params: Any, ray: tuple[Array, ...]) -> tuple[Array, Array, Array]:
@@ -68,7 +77,10 @@ def dense_hits(sdf: Any, params: Any, rays: Rays) -> tuple[np.ndarray, np.ndarra
             return jnp.where(inside, ends[0], middle), jnp.where(inside, middle, ends[1])
 
         _, t = lax.fori_loop(0, NUM_HALVINGS, halve, (ts[first - 1], ts[first]))
-        return (values < 0).any() & (first > 0), t, jnp.min(values)
+        hit = (values < 0).any() & (first > 0)
+        stretch = jnp.cumsum((values >= 0) & (jnp.arange(NUM_SAMPLES) > first)) == 0
+        inside = stretch & (jnp.arange(NUM_SAMPLES) >= first)
+        return hit, t, jnp.where(hit, jnp.min(values, where=inside, initial=0.0), jnp.min(values))
 
     with jax.enable_x64(True):
         double = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), jnp.float64), (params, rays))

@@ -166,10 +166,12 @@ def evaluations(run: Run) -> list[Row]:
 
 
 def hit_differences(run: Run) -> list[Row]:
-    """Of the step's own search, known distances included, against dense sampling."""
+    """Of the step's own search, known distances included, and of an image's."""
     rays = sample_batch(jax.random.key(3), run.scene, 4 * BATCH).rays
-    march = run.config.train.march.to_dict()
-    return hits.differences(run.field.sdf, run.state.params, rays, run.state.known, march)
+    image = {name: run.config.render[name] for name in ("dmin", "max_steps")}
+    settings = {"step": run.config.train.march.to_dict(), "image": image}
+    problem = (run.field.sdf, run.state.params, rays, run.state.known)
+    return [row for name in settings for row in hits.differences(name, *problem, settings[name])]
 
 
 def bare_products(run: Run) -> list[Row]:
