@@ -3,7 +3,8 @@
     python train.py --config=configs/photos.py --config.data.path=my_photos --workdir=runs/mine
     python eval.py --workdir=runs/mine
 
-FIGURES
+Two CPU cores, jaxlib 0.10.2, 43 real photos of a skull (DTU scan 65, data.downscale=4: 400 x 300):
+182 s from start to checkpoint. Held out (6 views): masked PSNR 23.5 dB, mask IoU 0.987.
 """
 
 from ml_collections import ConfigDict, config_dict

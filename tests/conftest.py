@@ -5,8 +5,7 @@ import jaxtyping
 
 from neural_sdf import launch
 
-# Compiled programs are kept for this run of the tests: by the commands that they start, and, as
-# the same small programs are built by many tests, in this process too.
+# Programs compiled by the commands that tests start are kept for this run of the tests only.
 PROGRAMS = tempfile.TemporaryDirectory(prefix="neural_sdf-tests-")
 os.environ["XDG_CACHE_HOME"] = PROGRAMS.name
 
@@ -31,12 +30,16 @@ from PIL import Image  # noqa: E402
 
 from neural_sdf.fields import Field  # noqa: E402
 
-jax.config.update("jax_compilation_cache_dir", f"{PROGRAMS.name}/tests")
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-
 ROOT = Path(__file__).parents[1]
 HEIGHT, WIDTH = 36, 48
 OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # camera_from_camera, between OpenCV and OpenGL axes
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs() -> Iterator[None]:
+    """Frees what a module has compiled: thousands of programs exhaust the process's memory maps."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture

@@ -121,8 +121,10 @@ def march(
         # Not from the first stride: on a steep field it may leap over the shape on every ray.
         slopes = jnp.abs(field(rays, near + rules.dmin) - field(rays, near)) / rules.dmin
         bound = jnp.maximum(jnp.max(jnp.where(far > near, slopes, 0.0), initial=0.0), 1.0)
+        num_probes = 2 * len(near)
     else:
         bound = jnp.asarray(rules.lipschitz, near.dtype)
+        num_probes = 0
     advance = partial(_advance, field, rules)
 
     def finish(bound: Array, paid: Array, rays: Any, far: Array, state: March) -> tuple:
@@ -161,7 +163,7 @@ def march(
         num_refined=none,
         num_evaluations=none,
     )
-    paid, state = finish(bound, jnp.sum(none), rays, far, state)
+    paid, state = finish(bound, jnp.sum(none) + num_probes, rays, far, state)
     return state, paid
 
 
@@ -238,8 +240,10 @@ def _close(rules: Rules, state: March, t: Array, f: Array) -> March:
     """After an evaluation within the bracket."""
     ends, values, last = illinois(state.t, state.f, state.last, t, f)
     count = state.num_refined + 1
-    # Not beyond what rounding leaves of f; the secant that follows is free.
-    found = (count >= rules.num_refine) | (jnp.abs(f) <= 2 * jnp.finfo(f.dtype).eps)
+    # By the chord's slope, nearer than t can tell; the secant that follows is free.
+    width, fall = state.t[1] - state.t[0], state.f[0] - state.f[1]
+    exact = jnp.abs(f) * width <= 2 * jnp.finfo(f.dtype).eps * fall
+    found = (count >= rules.num_refine) | exact
     return state._replace(
         t=ends,
         f=values,

@@ -123,7 +123,7 @@ def trace(
             by default a 32nd of all, but not below 32, as each size is compiled. Values depend on
             it by rounding at most, and not at all if N is a power of two.
         known: samples of the field that let rays start near the surface, in the unit ball. Taken
-            as constant; what is found does not depend on them.
+            as constant; which hits are found depends on them for rays that all but touch, at most.
 
     Raises:
         ValueError: shapes that do not fit together, or a setting that is not positive.
