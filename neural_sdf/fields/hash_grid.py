@@ -76,6 +76,7 @@ def hash_grid(
             "config.field.finest"
         )
     grid = geometric_grid(num_levels, coarsest, finest, table_size)
+    level_of_row = np.repeat(np.arange(num_levels), grid.num_rows)
 
     def build(rngs: nnx.Rngs) -> Network:
         sizes = [3 + num_levels * level_features, *[width] * depth]
@@ -99,8 +100,7 @@ def hash_grid(
     def anneal(updates: Any, share: Array) -> Any:
         geometry = updates["geometry"]
         table = geometry["encoding"]["table"]
-        opened = opened_levels(share, num_levels).astype(table.dtype)
-        opened = jnp.repeat(opened, np.array(grid.num_rows), total_repeat_length=len(table))
+        opened = opened_levels(share, num_levels).astype(table.dtype)[level_of_row]
         encoding = {"table": opened[:, None] * table}
         return {**updates, "geometry": {**geometry, "encoding": encoding}}
 
