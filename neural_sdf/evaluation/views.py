@@ -25,8 +25,8 @@ from neural_sdf.rendering import Rendering, render_image
 from neural_sdf.tracing import DistanceGrid
 from neural_sdf.training.memory import program_memory
 
-# On two CPU cores, views of 400×300: more rays at a time gain nothing above the noise, 1024 lose a
-# fifth. Accelerators may want more; that is not measured.
+# On two CPU cores more rays at a time gained nothing above the noise. Accelerators may want more;
+# that is not measured.
 _MOST_RAYS = 8192
 _LEAST_RAYS = 256
 

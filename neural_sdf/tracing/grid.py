@@ -8,10 +8,9 @@ no further below than the margin
 δ being how far it was seen to have moved since it was sampled: wherever the interpolated value
 exceeds m there is no surface, and a ray walks on by the difference without asking the field.
 
-L h/2 is what was measured, not a bound: the greatest excess of interpolation over a trained network
-was 0.5 h with 24 cells a side, 0.4 h with 32 and 0.3 h with 48; a plate thinner than h/2 may hide
-between samples. A change of sign is still needed for a hit, so that a wrong grid can hide a surface
-but never invent one.
+L h/2 is what a trained network was seen to keep to, not a bound, which would be √3/2 L h: a plate
+thinner than h/2 may hide between samples. A change of sign is still needed for a hit, so that a
+wrong grid can hide a surface but never invent one.
 """
 
 from __future__ import annotations
