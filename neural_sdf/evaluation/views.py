@@ -20,6 +20,7 @@ from neural_sdf.evaluation.images import (
     ssim_masked,
     write_png,
 )
+from neural_sdf.export import power_of_two
 from neural_sdf.geometry import Rays
 from neural_sdf.rendering import Rendering, render_image
 from neural_sdf.tracing import DistanceGrid
@@ -61,11 +62,6 @@ def compile_views(
         if available is None or rays <= _LEAST_RAYS or program_memory(program) <= available:
             return functools.partial(program, params, **settings), rays
         rays //= 2
-
-
-def power_of_two(count: int) -> int:
-    """The least power of two that is not less."""
-    return 1 << max(count - 1, 0).bit_length()
 
 
 def evaluate_view(

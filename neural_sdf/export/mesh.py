@@ -17,6 +17,7 @@ from neural_sdf.export.grid import (
     Samples,
     covering_grid,
     in_chunks,
+    power_of_two,
     sample_field,
     sphere_values,
 )
@@ -137,7 +138,7 @@ def colour_vertices(mesh: Mesh, shade: Callable[[np.ndarray], Any]) -> Mesh:
     """
     points = mesh.vertices.astype(np.float32)
     # A power of two, so that meshes of nearly the same size share a program.
-    chunk = min(_CHUNK, max(1024, 1 << (len(points) - 1).bit_length()))
+    chunk = min(_CHUNK, max(1024, power_of_two(len(points))))
     rgb = in_chunks(shade, points, chunk, "colouring")
     if not np.isfinite(rgb).all():
         raise ValueError("a vertex colour is not finite; expected rgb in [0, 1]")

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from neural_sdf.evaluation.views import compile_views, power_of_two
+from neural_sdf.evaluation.views import compile_views
+from neural_sdf.export import power_of_two
 from neural_sdf.geometry import Rays
 from neural_sdf.rendering import render_surface
 
