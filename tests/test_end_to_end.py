@@ -17,7 +17,7 @@ from neural_sdf.geometry import Similarity, clip_to_sphere
 from neural_sdf.run import build
 from neural_sdf.tracing import trace
 from neural_sdf.training import Checkpoints
-from tests.tracing.test_trace import in_sphere, looking_at
+from tests.tracing.scenes import in_sphere, looking_at
 from tests.tracing.witness import dense_reference, shares_of_errors
 
 ROOT = Path(__file__).parents[1]

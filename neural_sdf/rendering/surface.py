@@ -64,7 +64,7 @@ def render_surface(
         background: colour of rays that miss, a grey or [3].
         dmin: least march step, see `tracing.trace`.
         max_steps: march steps before a ray counts as a miss.
-        known: samples of the field, see `tracing.trace`; they change the time it takes only.
+        known: samples of the field that rays start from, see `tracing.trace`.
         tracer: `tracing.trace`, or what is called as it is.
     """
     origins, directions = rays
