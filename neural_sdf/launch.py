@@ -11,6 +11,7 @@ import re
 import sys
 import sysconfig
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -97,6 +98,7 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
         required: names of the flags that must be given.
     """
     correct_reductions()
+    warnings.formatwarning = _warning_line
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(sys.modules["__main__"].__doc__, flags.FLAGS.main_module_help(), sep="\n")
         sys.exit(0)
@@ -114,6 +116,20 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
             raise
         _exit(f"error: {error}", 1 if isinstance(error, RuntimeError | FloatingPointError) else 2)
     sys.exit(0)
+
+
+def _warning_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """A warning as it is shown: one line, with its place in the code only if it is not our own."""
+    del line
+    ours = category is UserWarning and Path(__file__).resolve().parent in Path(filename).parents
+    where = "" if ours else f"{filename}, line {lineno}: {category.__name__}: "
+    return f"warning: {where}{' '.join(str(message).split())}\n"
 
 
 def _exit(message: str, status: int) -> NoReturn:

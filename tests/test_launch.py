@@ -227,3 +227,17 @@ def test_flag_set_too_late_is_caught_by_the_check():
     late = "import jax; jax.devices(); from neural_sdf import launch; launch.correct_reductions();"
     result = python("-c", f"{late} launch.check_backend()", JAX_PLATFORMS="cpu")
     assert "max drops NaN" in result.stderr.splitlines()[-1]
+
+
+def test_a_warning_of_our_own_is_one_line_without_its_place_in_the_code(folder):
+    finding = "Finding('empty-masks', 'warning', 'masks are empty', 'make them anew')"
+    do = f"from neural_sdf.data.findings import *; settle({finding})"
+    result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
+    assert result.stderr == "warning: masks are empty; make them anew\n"
+
+
+def test_a_warning_of_others_says_where_it_is_from(folder):
+    do = "import warnings; warnings.warn('old', DeprecationWarning)"
+    result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
+    assert result.stderr.startswith("warning: ")
+    assert "script.py, line 1: DeprecationWarning: old" in result.stderr
