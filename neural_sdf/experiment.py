@@ -16,7 +16,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from neural_sdf import resume
-from neural_sdf.data import Scene, background_colour, load_scene
+from neural_sdf.data import Scene, background_colour, load_scene, write_preview
 from neural_sdf.evaluation import compare_meshes, compile_views, evaluate_view
 from neural_sdf.export import (
     MeshSummary,
@@ -46,7 +46,8 @@ from neural_sdf.training import (
 def train(config: Config, workdir: str | Path) -> None:
     """Trains to `config.train.steps`, from the latest checkpoint of `workdir` if it has one.
 
-    Writes `config.json`, `metrics.jsonl` and `checkpoints/`. SIGINT and SIGTERM save and stop at
+    Writes `config.json`, `scene.png` (cameras, region of interest and hull, to look at),
+    `metrics.jsonl` and `checkpoints/`. SIGINT and SIGTERM save and stop at
     the next step.
 
     Raises:
@@ -59,6 +60,7 @@ def train(config: Config, workdir: str | Path) -> None:
     run = build(config)
     changes = resume.changes(config.to_dict(), workdir)
     scene = load_scene(**config.data)
+    require_masks(scene)
     print(describe_scene(scene), flush=True)
     step = compile_step(config, scene, available=available_memory())
 
@@ -74,6 +76,7 @@ def train(config: Config, workdir: str | Path) -> None:
     first, steps, every = int(state.step), config.train.steps, config.train.checkpoint_every
     if first < steps:
         _write_json(workdir / "config.json", config.to_dict())
+        write_preview(scene, workdir / "scene.png")
     else:
         print(f"nothing left to do up to step {steps}; to train on, raise config.train.steps")
     log = MetricLog(workdir / "metrics.jsonl", step=first)
@@ -260,6 +263,16 @@ def check_finite(metrics: dict[str, float], step: int) -> None:
         )
 
 
+def require_masks(scene: Scene) -> None:
+    """Raises ValueError if a scene has no masks, without which nothing is learned here."""
+    if not scene.source.has_masks:
+        raise ValueError(
+            "the photos have neither masks nor alpha channels, expected the outline of the object"
+            " in every photo, since training without is not supported; add masks (a folder mask/ or"
+            " masks/, mask_path in transforms.json, or RGBA photos)"
+        )
+
+
 def describe_scene(scene: Scene) -> str:
     """One line for a person: how many photos, how large, and where the object is."""
     num_train, count = int(scene.num_train), len(scene.sizes)
@@ -269,7 +282,7 @@ def describe_scene(scene: Scene) -> str:
     return (
         f"{num_train} photos to train on and {count - num_train} held out, "
         f"{', '.join(sizes)} pixels; region of interest: radius {float(frame.scale):.4g} about "
-        f"({centre}) in world units"
+        f"({centre}) in world units, from {scene.source.region}"
     )
 
 

@@ -1,6 +1,8 @@
 """Photo sets in their own layouts become a `Scene`, and a scene gives batches of pixels."""
 
-from neural_sdf.data.load import FORMATS, load_scene
+from neural_sdf.data.formats import FORMATS
+from neural_sdf.data.load import load_scene
+from neural_sdf.data.preview import write_preview
 from neural_sdf.data.scene import (
     Batch,
     Scene,
@@ -8,8 +10,10 @@ from neural_sdf.data.scene import (
     background_colour,
     pixel_batch,
     sample_batch,
+    view_masks,
     view_pixels,
 )
+from neural_sdf.data.write import in_scene_frame, world_from_camera, write_scene
 
 __all__ = [
     "FORMATS",
@@ -17,8 +21,13 @@ __all__ = [
     "Scene",
     "Source",
     "background_colour",
+    "in_scene_frame",
     "load_scene",
     "pixel_batch",
     "sample_batch",
+    "view_masks",
     "view_pixels",
+    "world_from_camera",
+    "write_preview",
+    "write_scene",
 ]

@@ -1,9 +1,9 @@
 """What a photo format's reader returns: cameras and file names, before any pixel is read.
 
-A reader is one function `read(folder, cameras) -> Capture` in a module of its own, listed in
-`load.FORMATS`. It converts its format's conventions to the project's (OpenCV axes, pixel centres at
-+0.5, float64) and checks only what the format itself says; what every capture must satisfy is
-checked here, and asked for by `load.load_scene`.
+A reader is one function `read(folder, cameras) -> Capture` in a module of `data.formats`, listed in
+`formats.FORMATS`. It converts its format's conventions to the project's (OpenCV axes, pixel centres
+at +0.5, float64) and refuses only what it cannot make sense of; what every capture must satisfy is
+checked in `data.checks`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from neural_sdf.data.findings import names
+from neural_sdf.data.lens import Lens
 from neural_sdf.geometry import Similarity
 
 RIGID_TOLERANCE = 1e-3  # of RᵀR from the identity; a file rounded to four decimals passes
-MOST_FAULTS = 5  # faults of one kind spelled out in a message
 
 
 class View(NamedTuple):
@@ -28,11 +29,12 @@ class View(NamedTuple):
         name: short and without slashes, so that it can name a file.
         origin: where the camera was written ("frame 3 of transforms.json"); for messages.
         image: the photo.
-        mask: grey image, bright on the object; None where it is the photo's own alpha channel.
+        mask: grey image; None where it is the photo's own alpha channel, if any.
         intrinsics: K of the full-size photo in pixels, half-pixel centres, [3, 3].
         world_from_camera: rigid OpenCV pose in the photos' own world, [4, 4].
         size: (height, width) that the format declares, None where it declares none.
         is_test: whether the layout keeps this view for testing.
+        lens: how the photo is distorted; None if it is not.
     """
 
     name: str
@@ -43,6 +45,7 @@ class View(NamedTuple):
     world_from_camera: Float64[np.ndarray, "4 4"]
     size: tuple[int, int] | None = None
     is_test: bool = False
+    lens: Lens | None = None
 
 
 class Capture(NamedTuple):
@@ -52,10 +55,13 @@ class Capture(NamedTuple):
         views: in file order, which `data.holdout_*` counts from 0.
         world_from_scene: takes the unit sphere to the region of interest, None where the layout
             does not say.
+        points: sparse points of the surface in world units, as structure from motion leaves them,
+            [N, 3]; None where the layout has none.
     """
 
     views: tuple[View, ...]
     world_from_scene: Similarity | None = None
+    points: Float64[np.ndarray, "N 3"] | None = None
 
 
 class Format(NamedTuple):
@@ -64,44 +70,47 @@ class Format(NamedTuple):
     Attributes:
         looks_for: the files that tell it from others, in words; for messages.
         recognises: whether a folder holds this layout.
-        read: the views of a folder; the second argument names the camera file, in layouts that
-            leave a choice.
+        read: the views of a folder; the second argument names the file or folder of cameras, in
+            layouts that leave a choice, and is empty for the usual one.
+        write: writes the cameras of a capture whose photos and masks lie in the folder already;
+            None for layouts that are only read.
+        folders: where the writer's photos and masks lie.
     """
 
     looks_for: str
     recognises: Callable[[Path], bool]
     read: Callable[[Path, str], Capture]
+    write: Callable[[Path, Capture], None] | None = None
+    folders: tuple[str, str] = ("images", "masks")
 
 
-def refuse_faults(faults: Sequence[str], remedy: str) -> None:
-    """Stops at the border with all faults of one kind in one line.
-
-    Raises:
-        ValueError: if there is any fault.
-    """
-    if not faults:
-        return
-    more = f" and {len(faults) - MOST_FAULTS} more like it" if len(faults) > MOST_FAULTS else ""
-    raise ValueError("; ".join(faults[:MOST_FAULTS]) + more + "; " + remedy)
+def view_name(folder: Path, image: Path) -> str:
+    """Name of a view: its path in the folder without suffix, slashes made underscores."""
+    return "_".join(image.relative_to(folder).with_suffix("").parts)
 
 
-def require_files(folder: Path, files: Sequence[tuple[str, Path]], remedy: str) -> None:
-    """Stops if files are missing, and names every one of them.
-
-    Args:
-        folder: the scene's folder.
-        files: (where it is asked for, path) of each file.
-        remedy: how to mend it.
+def refuse_skew(views: Sequence[View], layout: str) -> None:
+    """Stops a writer at cameras that its layout cannot hold.
 
     Raises:
-        FileNotFoundError: if any is missing.
+        ValueError: if the K of any view has skew.
     """
-    missing = [(origin, path) for origin, path in files if not path.is_file()]
-    if missing:
-        listed = ", ".join(f"{path.relative_to(folder)} ({origin})" for origin, path in missing)
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(files)} files are missing in {folder}: {listed}; {remedy}"
+    skewed = [v.name for v in views if abs(v.intrinsics[0, 1]) > 1e-9 * v.intrinsics[0, 0]]
+    if skewed:
+        raise ValueError(
+            f"cameras {names(skewed)} have skew, which {layout} files cannot hold; expected none;"
+            " write the scene as idr"
         )
+
+
+def pose_from_extrinsics(
+    rotation: Float64[np.ndarray, "3 3"], translation: Float64[np.ndarray, "3"]
+) -> Float64[np.ndarray, "4 4"]:
+    """world_from_camera of the world to camera map x -> R x + t."""
+    pose = np.eye(4)
+    pose[:3, :3] = rotation.T
+    pose[:3, 3] = -rotation.T @ translation
+    return pose
 
 
 def pose_fault(pose: Float64[np.ndarray, "4 4"]) -> str | None:

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from neural_sdf.data.findings import DataError, Finding
 from neural_sdf.geometry import project
 
 GRID = 48  # points a side
@@ -23,6 +24,7 @@ QUORUM = 0.5  # share of all photos that must show a point for it to count as se
 MARGIN = 1.1  # of the region about the hull; the object then fills 0.9 of the unit sphere
 MEETING = 0.01  # least mean squared sine between the optical axes and any one direction
 MEND = "set config.data.centre and config.data.radius"
+AXES = "expected poses with OpenGL axes in transforms files, with OpenCV axes in all others"
 
 
 def region_of_interest(
@@ -38,19 +40,20 @@ def region_of_interest(
         world_from_camera: rigid OpenCV poses.
 
     Raises:
-        ValueError: if the cameras do not look at one place, or nothing is left of the hull.
+        DataError: if the cameras do not look at one place, or nothing is left of the hull.
     """
     middle, distance = viewed_place(world_from_camera)
     lower, upper = middle - distance, middle + distance
     for _ in range(PASSES):
-        grid, spacing = _grid(lower, upper)
-        hull = grid[_in_masks(grid, masks, intrinsics, world_from_camera)]
+        cells, spacing = grid(lower, upper)
+        hull = cells[carve(cells, masks, intrinsics, world_from_camera)]
         if not len(hull):
-            raise ValueError(
+            raise _unfound(
+                "empty-hull",
                 f"no point within {distance:.4g} of ({_listed(middle)}), where the cameras look,"
                 f" is on the object in all of the {len(masks)} masks; expected masks that are"
-                " bright on the object, and poses with OpenCV axes for idr, OpenGL axes for"
-                f" transforms; mend them, or {MEND}"
+                f" bright on the object; {AXES}",
+                f"mend them, or {MEND}",
             )
         lower, upper = hull.min(axis=0) - 1.5 * spacing, hull.max(axis=0) + 1.5 * spacing
     centre = (hull.min(axis=0) + hull.max(axis=0)) / 2
@@ -66,30 +69,42 @@ def viewed_place(
     The sum of squared distances to the lines c + s d is least where Σ (I − d dᵀ)(x − c) = 0.
 
     Raises:
-        ValueError: if the axes are nearly parallel, or meet behind most cameras.
+        DataError: if the axes are nearly parallel, or meet behind most cameras.
     """
     axes, centres = world_from_camera[:, :3, 2], world_from_camera[:, :3, 3]
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
     normal = across.mean(axis=0)
     least = np.linalg.eigvalsh(normal)[0]
     if least < MEETING:
-        raise ValueError(
+        raise _unfound(
+            "parallel-cameras",
             f"the {len(axes)} training cameras look in nearly the same direction (mean squared sine"
             f" {least:.2g}, expected {MEETING} or more), so that their views do not meet in one"
-            f" place; add views from other sides, or {MEND}"
+            " place",
+            f"add views from other sides, or {MEND}",
         )
     middle = np.linalg.solve(normal, np.einsum("vij,vj->i", across, centres) / len(axes))
     behind = np.sum((middle - centres) * axes, axis=1) <= 0
     if behind.mean() > 0.5:
-        raise ValueError(
+        raise _unfound(
+            "region-behind-cameras",
             f"the optical axes meet behind {behind.sum()} of {len(axes)} cameras, at"
-            f" ({_listed(middle)}); expected poses with OpenCV axes for idr, OpenGL axes for"
-            f" transforms; turn the y and z axes of the poses, or {MEND}"
+            f" ({_listed(middle)}); {AXES}",
+            f"turn the y and z axes of the poses, or {MEND}",
         )
     return middle, float(np.median(np.linalg.norm(middle - centres, axis=1)))
 
 
-def _in_masks(points, masks, intrinsics, world_from_camera) -> Bool[np.ndarray, " N"]:
+def _unfound(code: str, message: str, remedy: str) -> DataError:
+    return DataError(Finding(code, "error", message, remedy))
+
+
+def carve(
+    points: Float64[np.ndarray, "N 3"],
+    masks: Sequence[Bool[np.ndarray, "_h _w"]],
+    intrinsics: Float64[np.ndarray, "V 3 3"],
+    world_from_camera: Float64[np.ndarray, "V 4 4"],
+) -> Bool[np.ndarray, " N"]:
     """Which points enough photos show, nearly all of them on the object."""
     shown, background = np.zeros(len(points), np.int32), np.zeros(len(points), np.int32)
     for mask, K, pose in zip(masks, intrinsics, world_from_camera, strict=True):
@@ -108,7 +123,9 @@ def _project_all(intrinsics, world_from_camera, points):
     return jax.vmap(project, in_axes=(None, None, 0))(intrinsics, world_from_camera, points)
 
 
-def _grid(lower, upper) -> tuple[Float64[np.ndarray, "N 3"], Float64[np.ndarray, "3"]]:
+def grid(
+    lower: Float64[np.ndarray, "3"], upper: Float64[np.ndarray, "3"]
+) -> tuple[Float64[np.ndarray, "N 3"], Float64[np.ndarray, "3"]]:
     """Cell centres of a box, and the size of a cell."""
     spacing = (upper - lower) / GRID
     steps = (np.arange(GRID) + 0.5)[:, None] * spacing + lower

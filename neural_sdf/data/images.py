@@ -8,6 +8,7 @@ Files whose meaning would have to be guessed (CMYK, float, rotated by EXIF) are 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Shaped, UInt8
 from PIL import ExifTags, Image
 
+from neural_sdf.data import lens as lenses
 from neural_sdf.data.capture import View
 
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
@@ -24,6 +26,15 @@ LUMA = np.array(
     [0.299, 0.587, 0.114], np.float32
 )  # ITU-R BT.601, what "grey value" means to Pillow
 HALF = 127.5  # of 255
+
+
+class ImageError(ValueError):
+    """An image file that cannot be used; `code` is that of the finding it makes."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Says the message."""
+        super().__init__(message)
+        self.code = code
 
 
 class Header(NamedTuple):
@@ -38,31 +49,51 @@ def read_header(path: Path) -> Header:
     """Size and transparency of an image file.
 
     Raises:
-        ValueError: if the file is not an image, or of a kind that is refused.
+        ImageError: if the file is not an image, or of a kind that is refused.
     """
     with _opened(path) as image:
         return Header(image.height, image.width, _has_alpha(image))
 
 
-def read_view(
-    view: View, *, downscale: int, background: float
-) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """Photo and mask of a view, reduced by an integer factor.
+def pinhole_camera(
+    view: View, header: Header
+) -> tuple[Float64[np.ndarray, "3 3"], tuple[int, int]]:
+    """K and (height, width) of a view's photo without its lens distortion."""
+    if view.lens is None:
+        return view.intrinsics, (header.height, header.width)
+    kept = lenses.window(view.lens, view.intrinsics, header.height, header.width)
+    if kept is None:
+        return view.intrinsics, (0, 0)
+    return lenses.cropped(view.intrinsics, kept), (kept.bottom - kept.top, kept.right - kept.left)
 
-    The mask is where more than half of a reduced pixel is on the object.
+
+def read_view(
+    view: View, *, downscale: int, background: float, mask_shows: str
+) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    """Photo and mask of a view, without lens distortion, reduced by an integer factor.
+
+    The mask is where more than half of a reduced pixel is on the object; everywhere, where there is
+    neither a mask nor an alpha channel.
 
     Args:
         view: names the files.
         downscale: pixels averaged into one, along each side.
         background: grey in [0, 1] that transparent photos are laid on.
+        mask_shows: what is bright in mask files, "object" or "background".
+
+    Raises:
+        ImageError: if a file cannot be used.
     """
     rgb, alpha = _read_rgb(view.image, background)
     if view.mask is not None:
-        inside = _read_mask(view.mask)
+        inside = _read_mask(view.mask) == (mask_shows == "object")
     elif alpha is not None:
         inside = alpha
     else:
-        raise ValueError(f"{view.image} has neither a mask nor an alpha channel; give it one")
+        inside = np.ones(rgb.shape[:2], bool)
+    if view.lens is not None:
+        rgb = lenses.undistort(rgb.astype(np.float32), view.lens, view.intrinsics)
+        inside = lenses.undistort(inside.astype(np.float32), view.lens, view.intrinsics)
     reduced = np.rint(box_average(rgb, downscale)).astype(np.uint8)
     return reduced, box_average(inside, downscale) > 0.5
 
@@ -117,21 +148,28 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             if not _is_read(image):
-                raise ValueError(f"its colour mode is {image.mode}, expected 8-bit RGB or grey")
+                raise ImageError(
+                    "colour-mode",
+                    f"image {path} has the colour mode {image.mode}; expected 8-bit RGB or grey;"
+                    " write it anew as PNG",
+                )
             _refuse_rotation(image, path)
             yield image
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise ValueError(_unreadable(path, error)) from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(_unreadable(path, error)) from error
+    except ImageError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error) as error:
+        raise _unreadable(path, error) from error
+    except (Image.DecompressionBombError, OverflowError, zlib.error) as error:
+        raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> str:
+def _unreadable(path: Path, error: Exception) -> ImageError:
     # Pillow's own sentence for a file that is no image ends with its path; say it once.
     reason = str(error).replace(f" {str(path)!r}", "")
-    return (
+    return ImageError(
+        "unreadable-images",
         f"image {path} cannot be read: {reason}; expected a whole PNG or JPEG file of 8-bit RGB or"
-        " grey, with or without alpha; write the file anew"
+        " grey, with or without alpha; write the file anew",
     )
 
 
@@ -147,7 +185,9 @@ def _refuse_rotation(image: Image.Image, path: Path) -> None:
         return  # getexif would decode all pixels to look behind them
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     if orientation != 1:
-        raise ValueError(
-            f"its EXIF orientation is {orientation}, expected 1, since the camera does not say"
-            f" whether it means the pixels before or after the turn"
+        raise ImageError(
+            "exif-rotation",
+            f"image {path} has EXIF orientation {orientation}; expected 1, since the camera does"
+            " not say whether it means the pixels before or after the turn; turn the pixels as the"
+            " camera has them and delete the tag, e.g. with exiftool -Orientation=",
         )

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import math
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int32, UInt8
 
-from neural_sdf.data.capture import (
-    Capture,
-    Format,
-    View,
-    intrinsics_fault,
-    pose_fault,
-    refuse_faults,
+from neural_sdf.data import checks
+from neural_sdf.data.capture import Capture, View
+from neural_sdf.data.diagnosis import Views, diagnose
+from neural_sdf.data.findings import DataError, Finding, Report, settle
+from neural_sdf.data.formats import FORMATS
+from neural_sdf.data.images import (
+    Header,
+    ImageError,
+    downscale_intrinsics,
+    pinhole_camera,
+    read_view,
 )
-from neural_sdf.data.hull import region_of_interest
-from neural_sdf.data.idr import is_idr, read_idr
-from neural_sdf.data.images import Header, downscale_intrinsics, read_header, read_view
+from neural_sdf.data.region import find_region, given_region
 from neural_sdf.data.scene import Scene, Source
 from neural_sdf.data.synthetic import synthetic_scene
-from neural_sdf.data.transforms import is_transforms, read_transforms
 from neural_sdf.geometry import Similarity, inverse, transform_points
 
-FORMATS: dict[str, Format] = {
-    "idr": Format("image/ and an npz of cameras", is_idr, read_idr),
-    "transforms": Format(
-        "transforms_train.json or transforms.json", is_transforms, read_transforms
-    ),
-}
 MOST_PIXELS = 2**31 - 1  # positions in the pixel buffer are int32
+MASKS_SHOW = ("object", "background")
 
 
 def load_scene(
@@ -41,79 +38,155 @@ def load_scene(
     *,
     format: str = "auto",
     downscale: int = 1,
-    cameras: str = "cameras.npz",
+    cameras: str = "",
     holdout_every: int = 8,
     holdout_offset: int = 4,
     holdout_views: Sequence[int] = (),
     centre: Sequence[float] | None = None,
     radius: float | None = None,
+    box: Sequence[float] | None = None,
     background: float = 1.0,
+    mask_shows: str = "object",
+    skip_missing: bool = False,
 ) -> Scene:
     """Photos, masks and cameras of a folder, in the frame of their region of interest.
 
-    What can be checked without pixels is checked before the first is read. The region of interest
-    is the layout's own, else a sphere about the visual hull of the training masks.
+    What can be checked without pixels is checked before the first is read; then masks are compared
+    with the cameras, as `scripts/inspect_scene.py` does. The region of interest is found as in
+    `region.find_region`. Lens distortion is undone in the photos.
 
     Args:
         path: folder of the photo set.
         format: name in `FORMATS`, or "auto" to recognise the layout by its files.
         downscale: photos are reduced by this integer factor, by box average.
-        cameras: name of the camera file, in layouts that leave a choice (idr).
+        cameras: name of the camera file or folder, in layouts that leave a choice; empty for the
+            usual one.
         holdout_every: one view in so many is held out where the layout has no test split; 0 for
             none.
         holdout_offset: the first of them, in file order from 0.
         holdout_views: exactly these are held out instead, in file order from 0.
         centre: of the region of interest, in world units; instead of the one found.
         radius: of the region of interest, in world units; instead of the one found.
+        box: the region's lower and upper corner, six world coordinates; instead of both.
         background: grey in [0, 1] that transparent photos are laid on.
+        mask_shows: what is bright in mask files, "object" or "background".
+        skip_missing: whether views whose files are missing are left out with one warning, and not
+            counted.
 
     Returns:
         The scene as NumPy arrays: float64 cameras, uint8 photos, int32 counts. Training views come
         first, both groups in file order.
 
     Raises:
-        ValueError: if a setting, a camera or an image is not what it should be.
-        FileNotFoundError: if files are missing.
+        ValueError: if a setting, a camera, an image or the set as a whole is not what it should be.
+        FileNotFoundError: if the folder or its camera file is missing.
     """
-    _check_settings(downscale, centre, radius, background)
+    settings = locals()
+    del settings["path"]
     if format == "synthetic":
+        _check_settings(downscale, background, mask_shows)
         return synthetic_scene(size=128 // downscale)
-    capture = read_capture(path, format=format, cameras=cameras)
-    headers = [read_header(view.image) for view in capture.views]
-    check_views(capture.views, headers)
-    held_out = held_out_views(capture.views, holdout_every, holdout_offset, holdout_views)
+    scene = survey(path, **settings, report=settle)
+    assert scene is not None  # settle stops at the first error
+    return scene
+
+
+def survey(
+    path: str | Path,
+    *,
+    format: str,
+    downscale: int,
+    cameras: str,
+    holdout_every: int,
+    holdout_offset: int,
+    holdout_views: Sequence[int],
+    centre: Sequence[float] | None,
+    radius: float | None,
+    box: Sequence[float] | None,
+    background: float,
+    mask_shows: str,
+    skip_missing: bool,
+    report: Report,
+) -> Scene | None:
+    """Reads a set and reports every finding; what `load_scene` and the doctor share.
+
+    The arguments are those of `load_scene`. Views with an error are left out, so that a `report`
+    that does not stop hears of all that is wrong.
+
+    Returns:
+        The scene of all usable views; None if none is, or no region of interest is found.
+
+    Raises:
+        ValueError: for a setting out of range, or files that the reader cannot make sense of.
+        FileNotFoundError: if the folder or its camera file is missing.
+    """
+    _check_settings(downscale, background, mask_shows)
+    centre, radius = given_region(centre, radius, box)
+    folder, capture = Path(path).expanduser(), read_capture(path, format=format, cameras=cameras)
+    views, headers = usable_views(folder, capture, skip_missing=skip_missing, report=report)
+    if not views:
+        return None
+    held_out = held_out_views(views, holdout_every, holdout_offset, holdout_views)
     order = np.argsort(held_out, kind="stable")
-    sizes = _reduced_sizes([headers[i] for i in order], downscale)
-    views, num_train = [capture.views[i] for i in order], int(np.sum(~held_out))
-    source = Source(tuple(view.name for view in views), tuple(int(i) for i in order))
-    rgb, mask, offsets = _read_pixels(views, sizes, downscale, background)
-    shown = [m.reshape(s) for m, s in zip(np.split(mask, offsets[1:-1]), sizes, strict=True)]
-    _report_masks(shown, source.names, num_train)
-    intrinsics = np.stack([downscale_intrinsics(view.intrinsics, downscale) for view in views])
-    poses = np.stack([view.world_from_camera for view in views])
-    training = shown[:num_train], intrinsics[:num_train], poses[:num_train]
-    region = _region(
-        capture.world_from_scene, lambda: region_of_interest(*training), centre, radius
-    )
+    pinholes = [pinhole_camera(views[i], headers[views[i].name]) for i in order]
+    sizes = _reduced_sizes([size for _, size in pinholes], downscale)
+    photos = _read_pixels([views[i] for i in order], sizes, downscale, background, mask_shows)
+    if photos.errors:
+        _report(report, checks.unreadable_images(photos.errors))
+        return None
+    num_train = int(np.sum(~held_out))
+    names = tuple(views[i].name for i in order)
+    has_masks = any(view.mask is not None or headers[view.name].has_alpha for view in views)
+    shown = [
+        mask.reshape(size)
+        for mask, size in zip(np.split(photos.mask, photos.offsets[1:-1]), sizes, strict=True)
+    ]
+    if has_masks and _report(report, checks.said_nothing(shown, names)):
+        return None
+    intrinsics = np.stack([downscale_intrinsics(K, downscale) for K, _ in pinholes])
+    poses = np.stack([views[i].world_from_camera for i in order])
+    seen = Views(names, order, shown, intrinsics, poses)
+    blocked = _report(report, diagnose(seen)) if has_masks else set()
+    try:
+        region = find_region(
+            folder,
+            capture,
+            shown[:num_train] if has_masks else None,
+            intrinsics[:num_train],
+            poses[:num_train],
+            sizes[:num_train],
+            centre=centre,
+            radius=radius,
+        )
+    except DataError as error:
+        if not blocked:  # whatever disagrees is the reason, and was said
+            report(error.finding)
+        return None
+    scene_from_camera = normalise(poses, region.world_from_scene)
+    if not blocked:
+        _report(report, checks.camera_places(scene_from_camera[:num_train], names[:num_train]))
+        if has_masks:
+            _report(report, checks.object_outside(shown, intrinsics, scene_from_camera))
+    source = Source(names, tuple(int(i) for i in order), has_masks, region.found_by)
     return Scene(
-        rgb=rgb,
-        mask=mask,
-        offsets=offsets,
+        rgb=photos.rgb,
+        mask=photos.mask,
+        offsets=photos.offsets,
         sizes=sizes,
         intrinsics=intrinsics,
-        scene_from_camera=normalise(poses, region, num_train),
+        scene_from_camera=scene_from_camera,
         num_train=np.array(num_train, np.int32),
-        world_from_scene=region,
+        world_from_scene=region.world_from_scene,
         source=source,
     )
 
 
-def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
-    """The cameras of a folder, by the reader of its layout.
+def recognise(path: str | Path, format: str) -> str:
+    """The name in `FORMATS` of a folder's layout.
 
     Raises:
         ValueError: if the format is unknown or not to be recognised.
-        FileNotFoundError: if the folder or its files are missing.
+        FileNotFoundError: if the folder is missing.
     """
     if format != "auto" and format not in FORMATS:
         raise ValueError(
@@ -126,47 +199,39 @@ def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
             f"photo folder {str(path)!r} is not there; expected a folder of photos with cameras;"
             " set config.data.path"
         )
+    if format != "auto":
+        return format  # some folders hold several layouts; the reader tells what it misses
     names = [name for name, form in FORMATS.items() if form.recognises(folder)]
-    if format not in names and (format != "auto" or len(names) != 1):
+    if len(names) != 1:
         layouts = "; ".join(f"{name}: {form.looks_for}" for name, form in FORMATS.items())
         raise ValueError(
             f"photo folder {folder} has the files of {' and '.join(names) or 'no known format'};"
-            f" expected those of {'one' if format == 'auto' else format} ({layouts}); set"
-            " config.data.path or config.data.format"
+            f" expected those of one ({layouts}); set config.data.path or config.data.format"
         )
-    return FORMATS[names[0] if format == "auto" else format].read(folder, cameras)
+    return names[0]
 
 
-def check_views(views: Sequence[View], headers: Sequence[Header]) -> None:
-    """Stops at views that cannot be used, naming those with the same fault together.
+def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
+    """The cameras of a folder, by the reader of its layout; errors are those of `recognise`."""
+    name = recognise(path, format)
+    return FORMATS[name].read(Path(path).expanduser(), cameras)
 
-    Raises:
-        ValueError: for a photo unlike its declared size or its mask, without mask, or with a camera
-            that is no pinhole camera with a rigid pose.
-    """
-    both = list(zip(views, headers, strict=True))
-    refuse_faults(
-        [fault for view, h in both if (fault := _size_fault(view.image, h, view.size))],
-        "expected the size that the camera's file declares; restore the photos of that size",
-    )
-    refuse_faults(
-        [f"{v.image} has no mask" for v, h in both if v.mask is None and not h.has_alpha],
-        "expected a mask file or an alpha channel for every photo, training without is not yet"
-        " supported; add masks (mask/ for idr, mask_path or RGBA photos for transforms)",
-    )
-    masks = [(view.mask, header) for view, header in both if view.mask is not None]
-    refuse_faults(
-        [fault for mask, h in masks if (fault := _size_fault(mask, read_header(mask), h[:2]))],
-        "expected masks of the size of their photos; make them anew",
-    )
-    _refuse_cameras(
-        [(v, intrinsics_fault(v.intrinsics, h.height, h.width)) for v, h in both],
-        "mend the intrinsics there",
-    )
-    _refuse_cameras(
-        [(view, pose_fault(view.world_from_camera)) for view in views],
-        "a pose is a rotation and a translation; mend it there",
-    )
+
+def usable_views(
+    folder: Path, capture: Capture, *, skip_missing: bool, report: Report
+) -> tuple[list[View], dict[str, Header]]:
+    """The views without an error so far, and the headers of their photos; reads no pixels."""
+    views = list(capture.views)
+    _report(report, checks.missing_files(views, folder, skip=skip_missing))
+    views = [v for v in views if v.image.is_file() and (v.mask is None or v.mask.is_file())]
+    photos, masks, unreadable = checks.open_files(views)
+    views = _without(views, _report(report, unreadable))
+    views = _without(views, _report(report, checks.wrong_sizes(views, photos, masks)))
+    views = _without(views, _report(report, checks.absent_masks(views, photos)))
+    views = _without(views, _report(report, checks.impossible_cameras(views, photos)))
+    if views:
+        _report(report, checks.strange_cameras(views))
+    return views, photos
 
 
 def held_out_views(
@@ -202,67 +267,52 @@ def held_out_views(
 
 
 def normalise(
-    world_from_camera: Float64[np.ndarray, "V 4 4"], world_from_scene: Similarity, num_train: int
+    world_from_camera: Float64[np.ndarray, "V 4 4"], world_from_scene: Similarity
 ) -> Float64[np.ndarray, "V 4 4"]:
-    """Rigid poses in the scene frame: positions shrink with the scene, cameras do not.
-
-    Raises:
-        ValueError: if the region of interest lies behind most of the training cameras.
-    """
+    """Rigid poses in the scene frame: positions shrink with the scene, cameras do not."""
     poses = world_from_camera.copy()
     poses[:, :3, :3] = np.asarray(world_from_scene.rotation).T @ poses[:, :3, :3]
     poses[:, :3, 3] = np.asarray(transform_points(inverse(world_from_scene), poses[:, :3, 3]))
-    depth = -np.sum(poses[:, :3, 3] * poses[:, :3, 2], axis=-1)[:num_train]
-    if np.mean(depth <= 0) > 0.5:
-        raise ValueError(
-            f"the region of interest lies behind {np.sum(depth <= 0)} of {num_train} training"
-            " cameras; expected poses with OpenCV axes for idr, OpenGL axes for transforms; turn"
-            " the y and z axes of the poses, or set config.data.centre and config.data.radius"
-        )
     return poses
 
 
-def _check_settings(
-    downscale: int, centre: Sequence[float] | None, radius: float | None, background: float
-) -> None:
+def _report(report: Report, findings: Iterable[Finding]) -> set[str]:
+    """Reports findings; the names of the views with an error, "" where the whole set has one."""
+    bad = set()
+    for finding in findings:
+        report(finding)
+        if finding.level == "error":
+            bad |= set(finding.views) or {""}
+    return bad
+
+
+def _without(views: Sequence[View], bad: set[str]) -> list[View]:
+    return [view for view in views if view.name not in bad]
+
+
+def _check_settings(downscale: int, background: float, mask_shows: str) -> None:
     if downscale < 1:
         raise ValueError(f"downscale {downscale}: expected 1 or more; set config.data.downscale")
-    if centre is not None and not (len(centre) == 3 and np.isfinite(centre).all()):
-        raise ValueError(
-            f"centre {centre}: expected three finite world coordinates; set config.data.centre"
-        )
-    if radius is not None and not 0 < radius < math.inf:
-        raise ValueError(
-            f"radius {radius}: expected a positive length in world units; set config.data.radius"
-        )
     if not 0 <= background <= 1:
         raise ValueError(
             f"background {background}: expected 0 (black) to 1 (white); set config.data.background"
         )
-
-
-def _size_fault(path: Path, header: Header, expected: tuple[int, int] | None) -> str | None:
-    """A sentence if an image's size is not the expected (height, width)."""
-    if expected is None or header[:2] == expected:
-        return None
-    return f"{path} is {header.width}x{header.height} pixels, not {expected[1]}x{expected[0]}"
-
-
-def _refuse_cameras(faults: Sequence[tuple[View, str | None]], remedy: str) -> None:
-    sentences = [f"{view.origin} ({view.image.name}): {fault}" for view, fault in faults if fault]
-    refuse_faults(sentences, remedy)
-
-
-def _reduced_sizes(headers: Sequence[Header], downscale: int) -> np.ndarray:
-    """(height, width) of the reduced photos, int32, [V, 2]."""
-    sizes = np.array([(header.height, header.width) for header in headers]) // downscale
-    if not sizes.all():
-        smallest = min(min(header.height, header.width) for header in headers)
+    if mask_shows not in MASKS_SHOW:
         raise ValueError(
-            f"downscale {downscale} leaves no pixel of a photo whose side is {smallest} pixels;"
+            f"mask_shows {mask_shows!r}: expected one of {list(MASKS_SHOW)}; set"
+            " config.data.mask_shows"
+        )
+
+
+def _reduced_sizes(full: Sequence[tuple[int, int]], downscale: int) -> Int32[np.ndarray, "V 2"]:
+    """(height, width) of the reduced photos."""
+    sizes = np.array(full) // downscale
+    if not sizes.all():
+        raise ValueError(
+            f"downscale {downscale} leaves no pixel of a photo whose side is {np.min(full)} pixels;"
             " expected a smaller factor; set config.data.downscale"
         )
-    num_pixels = int(sizes.prod(axis=1).sum())
+    num_pixels = int(sizes.prod(axis=1, dtype=np.int64).sum())
     if num_pixels > MOST_PIXELS:
         least = downscale * math.ceil(math.sqrt(num_pixels / MOST_PIXELS))
         raise ValueError(
@@ -272,56 +322,34 @@ def _reduced_sizes(headers: Sequence[Header], downscale: int) -> np.ndarray:
     return sizes.astype(np.int32)
 
 
+class _Photos(NamedTuple):
+    """The flat buffers of a scene, and which views could not be read."""
+
+    rgb: UInt8[np.ndarray, "P 3"]
+    mask: Bool[np.ndarray, " P"]
+    offsets: Int32[np.ndarray, " V+1"]
+    errors: list[tuple[View, ImageError]]
+
+
 def _read_pixels(
-    views: Sequence[View], sizes: np.ndarray, downscale: int, background: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The flat buffers of the photos and masks, and the first position of each view in them."""
+    views: Sequence[View], sizes: np.ndarray, downscale: int, background: float, mask_shows: str
+) -> _Photos:
     offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))]).astype(np.int32)
     rgb, mask = np.empty((offsets[-1], 3), np.uint8), np.empty(offsets[-1], bool)
+    read = functools.partial(
+        read_view, downscale=downscale, background=background, mask_shows=mask_shows
+    )
 
-    def fill(i: int) -> None:
+    def fill(i: int) -> ImageError | None:
         here = slice(offsets[i], offsets[i + 1])
-        photo, inside = read_view(views[i], downscale=downscale, background=background)
+        try:
+            photo, inside = read(views[i])
+        except ImageError as error:
+            return error
         rgb[here], mask[here] = photo.reshape(-1, 3), inside.ravel()
+        return None
 
     with ThreadPoolExecutor() as pool:  # decoding releases the interpreter's lock
-        list(pool.map(fill, range(len(views))))
-    return rgb, mask, offsets
-
-
-def _report_masks(
-    masks: Sequence[Bool[np.ndarray, "_h _w"]], names: Sequence[str], num_train: int
-) -> None:
-    """Warns of masks that say nothing; stops if no training mask shows the object."""
-    shares = np.array([mask.mean() for mask in masks])
-    if not shares[:num_train].any():
-        raise ValueError(
-            f"all {num_train} training masks are empty; expected the object above half brightness"
-            " (grey value above 127, or alpha); make the masks anew"
-        )
-    for word, share in (("empty", 0), ("full", 1)):
-        found = [name for name, s in zip(names, shares, strict=True) if s == share]
-        if found:
-            warnings.warn(
-                f"{len(found)} of {len(masks)} masks are all {word}: {', '.join(found[:8])}"
-                f"{' ...' if len(found) > 8 else ''}; expected the outline of the object",
-                stacklevel=3,
-            )
-
-
-def _region(
-    found: Similarity | None,
-    hull: Callable[[], tuple[Float64[np.ndarray, "3"], float]],
-    centre: Sequence[float] | None,
-    radius: float | None,
-) -> Similarity:
-    """The region of interest: as given, else as found in the layout, else about the hull."""
-    if found is None:
-        given = centre is not None and radius is not None
-        hull_centre, hull_radius = (np.zeros(3), 1.0) if given else hull()
-        found = Similarity(np.array(hull_radius), np.eye(3), hull_centre)
-    return Similarity(
-        found.scale if radius is None else np.array(radius, np.float64),
-        found.rotation,
-        found.translation if centre is None else np.asarray(centre, np.float64),
-    )
+        errors = list(pool.map(fill, range(len(views))))
+    failed = [(view, error) for view, error in zip(views, errors, strict=True) if error]
+    return _Photos(rgb, mask, offsets, failed)

@@ -24,11 +24,16 @@ class Source:
         names: name of each view, in the scene's order.
         indices: position of each view in the order of its files, counted from 0; `data.holdout_*`
             speaks of these.
+        has_masks: whether the photos came with the outline of the object; if not, every pixel is
+            said to be on it.
+        region: how the region of interest was found, in words.
         reference: signed distance of the true surface in the scene frame, where it is known.
     """
 
     names: tuple[str, ...]
     indices: tuple[int, ...]
+    has_masks: bool = True
+    region: str = ""
     reference: Callable[[Array], Array] | None = None
 
 
@@ -96,6 +101,15 @@ def pixel_batch(scene: Scene, pixels: Int[Array, " N"]) -> Batch:
 def view_pixels(scene: Scene, view: int) -> range:
     """Positions of one view's pixels in the flat buffer, row by row."""
     return range(int(scene.offsets[view]), int(scene.offsets[view + 1]))
+
+
+def view_masks(scene: Scene) -> list[Bool[np.ndarray, "_h _w"]]:
+    """The mask of each view."""
+    mask = np.asarray(scene.mask)
+    return [
+        mask[view_pixels(scene, i)].reshape(int(height), int(width))
+        for i, (height, width) in enumerate(np.asarray(scene.sizes))
+    ]
 
 
 def background_colour(scene: Scene) -> Float[np.ndarray, "3"]:

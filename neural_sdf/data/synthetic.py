@@ -59,6 +59,7 @@ def synthetic_scene(*, num_views: int = 40, num_test: int = 8, size: int = 128) 
         source=Source(
             names=tuple(f"{i:03d}" for i in range(count)),
             indices=tuple(range(count)),
+            region="its making",
             reference=cup,
         ),
     )

@@ -1,9 +1,7 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from neural_sdf.data.capture import intrinsics_fault, pose_fault, refuse_faults, require_files
+from neural_sdf.data.capture import intrinsics_fault, pose_fault
 
 TURN = np.array([[0.0, -1, 0, 5], [0.6, 0, -0.8, 6], [0.8, 0, 0.6, 7], [0, 0, 0, 1]])
 CAMERA = np.array([[60.0, 0, 24], [0, 66, 18], [0, 0, 1]])
@@ -45,16 +43,3 @@ def test_a_pose_that_is_not_rigid_is_told_with_its_number(pose, message):
 def test_intrinsics_that_cannot_be_are_told_with_their_number(intrinsics, message):
     assert intrinsics_fault(CAMERA, 36, 48) is None
     assert message in str(intrinsics_fault(intrinsics, 36, 48))
-
-
-def test_faults_are_listed_in_one_line_and_counted():
-    refuse_faults([], "mend it")
-    with pytest.raises(ValueError, match=r"^a; b; c; d; e and 2 more like it; mend it$"):
-        refuse_faults(list("abcdefg"), "mend it")
-
-
-def test_every_missing_file_is_named(tmp_path: Path):
-    (tmp_path / "there.png").touch()
-    files = [(f"frame {name}", tmp_path / f"{name}.png") for name in ("there", "here", "gone")]
-    with pytest.raises(FileNotFoundError, match=r"2 of 3 .* here.png \(frame here\), gone.png"):
-        require_files(tmp_path, files, "restore them")

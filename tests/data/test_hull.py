@@ -72,7 +72,7 @@ def test_a_single_view_is_refused(ball):
 
 def test_cameras_of_the_wrong_axes_are_refused_with_the_remedy(ball):
     poses = ball.world_from_camera * [1.0, -1, -1, 1]
-    with pytest.raises(ValueError, match=r"meet behind 12 of 12 cameras.*OpenGL axes for transf"):
+    with pytest.raises(ValueError, match=r"meet behind 12 of 12 cameras.*OpenGL axes in transf"):
         region(ball, poses=poses)
 
 

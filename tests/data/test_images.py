@@ -17,7 +17,7 @@ def photo(path, image, mask=None, *, downscale=1, background=1.0):
     mask_path = path.with_name("mask.png")
     (mask or Image.new("L", image.size, 255)).save(mask_path)
     view = View("view", "frame 0", path, mask_path, np.eye(3), np.eye(4))
-    return read_view(view, downscale=downscale, background=background)
+    return read_view(view, downscale=downscale, background=background, mask_shows="object")
 
 
 def test_box_average_is_the_mean_of_each_block_and_cuts_the_remainder():
@@ -55,7 +55,7 @@ def test_alpha_is_the_mask_where_no_mask_is_given(tmp_path):
     Image.fromarray(RANDOM).save(tmp_path / "a.png")
     view = View("a", "frame 0", tmp_path / "a.png", None, np.eye(3), np.eye(4))
     for downscale in (1, 2):
-        _, mask = read_view(view, downscale=downscale, background=1.0)
+        _, mask = read_view(view, downscale=downscale, background=1.0, mask_shows="object")
         expected = box_average(RANDOM[..., 3].astype(float), downscale) > 127.5
         np.testing.assert_array_equal(mask, expected)
 
@@ -102,7 +102,7 @@ def test_of_sixteen_bit_colours_the_high_byte_is_kept(tmp_path):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
     Image.new("L", (1, 1), 255).save(tmp_path / "m.png")
     view = View("a", "frame 0", path, tmp_path / "m.png", np.eye(3), np.eye(4))
-    rgb, _ = read_view(view, downscale=1, background=1.0)
+    rgb, _ = read_view(view, downscale=1, background=1.0, mask_shows="object")
     np.testing.assert_array_equal(rgb, [[[0x12, 0x80, 0xFF]]])
 
 
@@ -118,7 +118,7 @@ def test_a_mask_is_what_is_brighter_than_half_then_more_than_half_of_a_block(tmp
 
 def test_a_cmyk_photo_is_refused_by_name(tmp_path):
     Image.new("CMYK", (4, 3)).save(tmp_path / "a.jpg")
-    with pytest.raises(ValueError, match=r"a.jpg .*colour mode is CMYK, expected 8-bit RGB"):
+    with pytest.raises(ValueError, match=r"a.jpg .*colour mode CMYK; expected 8-bit RGB"):
         read_header(tmp_path / "a.jpg")
 
 
@@ -128,7 +128,7 @@ def test_a_photo_turned_by_exif_is_refused_by_name(tmp_path, suffix):
     exif[0x0112] = 6
     path = tmp_path / f"a{suffix}"
     Image.new("RGB", (4, 3)).save(path, exif=exif)
-    with pytest.raises(ValueError, match=rf"a{suffix} .*EXIF orientation is 6, expected 1"):
+    with pytest.raises(ValueError, match=rf"a{suffix} .*EXIF orientation 6; expected 1"):
         read_header(path)
 
 
@@ -138,7 +138,7 @@ def test_a_truncated_photo_is_refused_by_name(tmp_path):
     path.write_bytes(path.read_bytes()[:120])
     view = View("a", "frame 0", path, None, np.eye(3), np.eye(4))
     with pytest.raises(ValueError, match=r"a.png cannot be read: .*; expected a whole PNG or JPEG"):
-        read_view(view, downscale=1, background=1.0)
+        read_view(view, downscale=1, background=1.0, mask_shows="object")
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])

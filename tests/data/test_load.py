@@ -158,10 +158,12 @@ def test_a_good_set_loads_without_a_warning(folder):
     ("settings", "message"),
     [
         (
-            {"format": "llff"},
-            r"format 'llff' is unknown; .*'auto', 'synthetic', 'idr', .*config.data.format",
+            {"format": "mvs"},
+            r"format 'mvs' is unknown; .*'auto', 'synthetic', 'idr', .*config.data.format",
         ),
-        ({"format": "transforms"}, "has the files of idr; expected those of transforms"),
+        ({"mask_shows": "edges"}, "mask_shows 'edges': expected one of .*config.data.mask_shows"),
+        ({"box": (0.0,) * 6}, "box .*six world coordinates.*config.data.box"),
+        ({"box": (0, 0, 0, 1, 1, 1), "radius": 1.0}, "beside a centre or a radius"),
         ({"downscale": 0}, "downscale 0: .*config.data.downscale"),
         ({"downscale": 37}, "downscale 37 leaves no pixel .* 36 pixels.*config.data.downscale"),
         ({"radius": -1.0}, "radius -1.0: expected a positive .*config.data.radius"),
@@ -195,16 +197,48 @@ def test_a_folder_of_no_layout_or_of_two_is_refused(idr_folder, transforms_folde
         load_scene(idr_folder)
 
 
-def test_a_set_without_masks_is_refused(idr_folder):
+def test_a_set_without_masks_loads_with_a_warning_and_says_so(idr_folder):
     shutil.rmtree(idr_folder / "mask")
-    with pytest.raises(ValueError, match=r"000000.png has no mask; .*and 7 more.*add masks"):
-        load_scene(idr_folder)
+    with pytest.warns(UserWarning, match=r"none of the 12 photos has a mask .*; add masks"):
+        scene = load_scene(idr_folder)
+    assert not scene.source.has_masks
+    assert scene.mask.all()
+
+
+def test_masks_for_some_photos_only_are_refused(transforms_folder):
+    for i in (3, 8):
+        path = transforms_folder / f"images/{i:03d}.png"
+        Image.open(path).convert("RGB").save(path)
+    with pytest.raises(ValueError, match=r"2 of 12 photos have no mask .*003.png, 008.png"):
+        load_scene(transforms_folder)
+
+
+def test_masks_that_show_the_background_are_read_so(idr_folder):
+    expected = load_scene(idr_folder)
+    for path in (idr_folder / "mask").iterdir():
+        Image.open(path).point(lambda value: 255 - value).save(path)
+    np.testing.assert_array_equal(
+        load_scene(idr_folder, mask_shows="background").mask, expected.mask
+    )
+
+
+def test_missing_photos_are_all_listed_or_skipped_with_one_warning(transforms_folder):
+    for i in (3, 8):
+        (transforms_folder / f"images/{i:03d}.png").unlink()
+    message = r"2 of 12 files are missing .*003.png \(frame 3 of transforms.json\), .*008.png \(fr"
+    with pytest.raises(ValueError, match=message):
+        load_scene(transforms_folder)
+    with pytest.warns(UserWarning, match=message) as caught:
+        scene = load_scene(transforms_folder, skip_missing=True)
+    assert len(caught) == 1
+    assert len(scene.sizes) == 10
+    assert scene.source.indices == (0, 1, 2, 3, 5, 6, 7, 8, 9, 4)  # those missing are not counted
 
 
 def test_only_empty_masks_are_refused(idr_folder):
     for path in (idr_folder / "mask").iterdir():
         Image.new("L", (48, 36)).save(path)
-    with pytest.raises(ValueError, match=r"all 11 training masks are empty; expected"):
+    with pytest.raises(ValueError, match=r"all 12 masks are empty, expected"):
         load_scene(idr_folder)
 
 

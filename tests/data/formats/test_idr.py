@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_sdf.data.idr import decompose_projection, is_idr, read_idr
+from neural_sdf.data.formats.idr import decompose_projection, is_idr, read_idr
 
 
 def test_decomposition_recovers_skewed_camera_from_scaled_projection(ball):
@@ -26,7 +26,7 @@ def test_decomposition_recovers_skewed_camera_from_scaled_projection(ball):
 )
 def test_a_projection_of_no_camera_is_refused(ball, change, message):
     projection = change @ ball.intrinsics @ np.linalg.inv(ball.world_from_camera[0])[:3]
-    with pytest.raises(ValueError, match=rf"world_mat_7 .*{message}.*; expected"):
+    with pytest.raises(ValueError, match=rf"world_mat_7 .*{message}.*expected"):
         decompose_projection(projection, "world_mat_7 of cameras.npz")
 
 
@@ -63,8 +63,9 @@ def test_a_wrong_name_of_the_npz_lists_those_there(idr_folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: a.pop("world_mat_3"), r"11 world_mat for 12 images.*'world_mat_3'"),
-        (lambda a: a.update(world_mat_12=np.eye(4)), "13 world_mat for 12 images"),
+        (lambda a: a.pop("world_mat_3"), "12 images for 11 cameras"),
+        (lambda a: a.pop("scale_mat_11"), "holds no scale_mat_11; expected one"),
+        (lambda a: [a.pop(k) for k in list(a) if "world" in k], "12 images for 0 cameras"),
         (lambda a: a.update(world_mat_3=np.eye(3)), r"world_mat_3 .*\(3, 3\).*expected"),
         (lambda a: a.update(scale_mat_3=3 * np.eye(4)), "differ between views .* by [2-3]"),
         (lambda a: a["scale_mat_0"].__imul__(np.diag([1.0, 2, 1, 1])), "scale_mat .* differ"),
@@ -78,16 +79,37 @@ def test_matrices_that_are_not_as_expected_are_refused(idr_folder, edit_npz, cha
         read_idr(idr_folder, "cameras.npz")
 
 
-def test_a_missing_mask_is_refused(idr_folder):
+def test_missing_files_are_paired_by_number_and_expected_where_they_should_be(idr_folder):
     (idr_folder / "mask/005.png").unlink()
-    with pytest.raises(ValueError, match=r"12 files in image/ and 11 in mask/; expected one mask"):
-        read_idr(idr_folder, "cameras.npz")
+    (idr_folder / "image/000007.png").unlink()
+    views = read_idr(idr_folder, "").views
+    assert [view.image.stem for view in views] == [f"{i:06d}" for i in range(12)]
+    absent = [str(p) for v in views for p in (v.image, v.mask) if not p.is_file()]
+    assert absent == [str(idr_folder / "mask/005.png"), str(idr_folder / "image/000007.png")]
+
+
+def test_missing_files_without_numbers_are_refused(idr_folder):
+    for path in (idr_folder / "image").iterdir():
+        path.rename(path.with_name(f"photo_{path.name}"))
+    (idr_folder / "image/photo_000007.png").unlink()
+    with pytest.raises(ValueError, match=r"11 images for 12 cameras of cameras.npz; expected one"):
+        read_idr(idr_folder, "")
+
+
+def test_the_usual_camera_files_need_no_name(idr_folder):
+    (idr_folder / "cameras.npz").rename(idr_folder / "cameras_sphere.npz")
+    assert read_idr(idr_folder, "").views[3].origin == "world_mat_3 of cameras_sphere.npz"
+
+
+def test_a_camera_file_outside_the_folder_is_not_read(idr_folder):
+    with pytest.raises(ValueError, match=r"'../cameras.npz', which is outside"):
+        read_idr(idr_folder, "../cameras.npz")
 
 
 def test_a_folder_without_photos_is_refused(idr_folder):
     for path in (idr_folder / "image").iterdir():
         path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"image holds no image; expected .png"):
+    with pytest.raises(FileNotFoundError, match=r"image holds no image; expected 12 files, .png"):
         read_idr(idr_folder, "cameras.npz")
 
 

@@ -3,7 +3,8 @@
 The first has `transforms_train.json` and its like for each split, the others one `transforms.json`.
 Poses are camera to world with OpenGL axes (x right, y up, z backward). Principal points count from
 the corner of the first pixel, as in the whole project. Keys of a frame overrule those of the file;
-`applied_transform` only says where the poses came from and changes nothing.
+`applied_transform` only says where the poses came from and changes nothing. The distortion of the
+lens is OpenCV's (k1 to k6, p1, p2).
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from neural_sdf.data.capture import Capture, View, refuse_faults, require_files
+from neural_sdf.data.capture import Capture, View, refuse_skew, view_name
+from neural_sdf.data.findings import listed
+from neural_sdf.data.folder import PHOTO_SUFFIXES, inside, read_text, unreadable
 from neural_sdf.data.images import read_header
+from neural_sdf.data.lens import Lens, lens_or_none
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+EXPECTED = "a json object with a list 'frames'"
 OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])  # of the camera axes: columns of the pose
-CAMERA_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL")
-DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+CAMERA_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV")
 
 
 class Frame(NamedTuple):
@@ -54,7 +57,6 @@ def read_transforms(folder: Path, cameras: str) -> Capture:
 
     Raises:
         ValueError: if the json is not as the format has it, or asks for what is not supported.
-        FileNotFoundError: if images or masks are missing; all are named.
     """
     del cameras
     if (folder / "transforms_train.json").is_file():
@@ -64,8 +66,6 @@ def read_transforms(folder: Path, cameras: str) -> Capture:
             frames += [frame._replace(is_test=True) for frame in test]
     else:
         frames = sorted(_read_frames(folder, "transforms.json"), key=lambda frame: frame.image)
-    files = [(f.origin, path) for f in frames for path in (f.image, f.mask) if path is not None]
-    require_files(folder, files, "restore them or delete their frames")
     _refuse_unsupported(frames)
     return Capture(tuple(_view(folder, frame) for frame in frames))
 
@@ -80,11 +80,11 @@ def _read_frames(folder: Path, name: str) -> list[Frame]:
         origin = f"frame {i} of {name}"
         if not isinstance(entry, dict):
             raise ValueError(f"{origin} in {folder} is {entry!r:.40}; expected a json object")
-        image = _with_suffix(_inside(folder, entry.get("file_path"), f"file_path of {origin}"))
+        image = _with_suffix(inside(folder, entry.get("file_path"), f"file_path of {origin}"))
         if os.path.relpath(image, folder) in val:
             continue
         mask = entry.get("mask_path")
-        mask = None if mask is None else _inside(folder, mask, f"mask_path of {origin}")
+        mask = None if mask is None else inside(folder, mask, f"mask_path of {origin}")
         is_test = os.path.relpath(image, folder) in test
         frames.append(Frame(origin, {**common, **entry}, image, mask, is_test))
     return frames
@@ -92,36 +92,22 @@ def _read_frames(folder: Path, name: str) -> list[Frame]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     """The document, with a list of frames that is not empty."""
+    text = read_text(path, EXPECTED)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is not readable json ({error}); expected an object with 'frames'; mend it"
-        ) from error
+        raise unreadable(path, error, EXPECTED) from error
     frames = document.get("frames") if isinstance(document, dict) else None
     if not isinstance(frames, list) or not frames:
-        raise ValueError(f"{path} has no frames; expected an object with a list 'frames'; mend it")
+        raise unreadable(path, "it has no frames", EXPECTED)
     return document
-
-
-def _inside(folder: Path, name: Any, what: str) -> Path:
-    """A path of the json, which must stay in the scene's folder."""
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"{what} in {folder} is {name!r:.40}; expected the path of a file")
-    plain = Path(os.path.normpath(name))
-    if plain.is_absolute() or ".." in plain.parts:
-        raise ValueError(
-            f"{what} is {name!r}, which is outside {folder}; expected a path relative to that"
-            " folder and inside it; move the files there and write their paths so"
-        )
-    return folder / plain
 
 
 def _with_suffix(path: Path) -> Path:
     """The image meant by a path that may lack its extension; .png where nothing is found."""
-    if path.suffix.lower() in SUFFIXES or path.is_file():
+    if path.suffix.lower() in PHOTO_SUFFIXES or path.is_file():
         return path
-    candidates = [path.with_name(path.name + suffix) for suffix in SUFFIXES]
+    candidates = [path.with_name(path.name + suffix) for suffix in PHOTO_SUFFIXES]
     return next((file for file in candidates if file.is_file()), candidates[0])
 
 
@@ -133,36 +119,50 @@ def _file_names(document: dict[str, Any], key: str) -> set[str]:
 
 
 def _refuse_unsupported(frames: list[Frame]) -> None:
-    """Stops at lenses that are not pinholes and at masks given for some frames only."""
-    faults = []
-    for frame in frames:
-        lens = [(key, frame.settings.get(key)) for key in DISTORTION]
-        bent = [f"{key} = {value}" for key, value in lens if value]
-        model = frame.settings.get("camera_model", "PINHOLE")
-        if bent:
-            faults.append(f"{frame.origin} has lens distortion ({', '.join(bent)})")
-        elif model not in CAMERA_MODELS or frame.settings.get("is_fisheye"):
-            faults.append(f"{frame.origin} has camera_model {model!r}, fisheye or panoramic")
-    refuse_faults(
-        faults,
-        "expected pinhole cameras; undistort the photos first, e.g. with colmap image_undistorter,"
-        " and write their new intrinsics without distortion",
-    )
-    bare = [frame.origin for frame in frames if frame.mask is None]
-    if len(bare) < len(frames):
-        refuse_faults(
-            [f"{origin} has no mask_path, others have" for origin in bare],
-            "expected a mask for every frame or for none; add the missing ones",
+    """Stops at lenses that are not pinholes with OpenCV's distortion."""
+    strange = [
+        f"{frame.origin} has camera_model {model!r}"
+        for frame in frames
+        if (model := _model(frame)) not in CAMERA_MODELS
+    ]
+    if strange:
+        raise ValueError(
+            f"{listed(strange)}; expected one of {list(CAMERA_MODELS)}; undistort the photos first,"
+            " e.g. with colmap image_undistorter, and write their new intrinsics"
         )
 
 
+def _model(frame: Frame) -> Any:
+    return (
+        "fisheye"
+        if frame.settings.get("is_fisheye")
+        else frame.settings.get("camera_model", "OPENCV")
+    )
+
+
 def _view(folder: Path, frame: Frame) -> View:
-    name = "_".join(frame.image.relative_to(folder).with_suffix("").parts)
     size = (_pixels(frame, "h"), _pixels(frame, "w")) if _declares_size(frame) else None
     pose = _pose(frame) * OPENCV_FROM_OPENGL
-    height, width = size or read_header(frame.image)[:2]
-    intrinsics = _intrinsics(frame, height, width)
-    return View(name, frame.origin, frame.image, frame.mask, intrinsics, pose, size, frame.is_test)
+    height, width = size or _photo_size(frame.image)
+    return View(
+        view_name(folder, frame.image),
+        frame.origin,
+        frame.image,
+        frame.mask,
+        _intrinsics(frame, height, width),
+        pose,
+        size,
+        frame.is_test,
+        lens_or_none(*(_number(frame, key) or 0.0 for key in Lens._fields)),
+    )
+
+
+def _photo_size(image: Path) -> tuple[int, int]:
+    """(height, width) of a photo; (1, 1) where it cannot be read, which a later check tells."""
+    try:
+        return read_header(image)[:2]
+    except ValueError:
+        return 1, 1
 
 
 def _declares_size(frame: Frame) -> bool:
@@ -233,3 +233,38 @@ def _pose(frame: Frame) -> Float64[np.ndarray, "4 4"]:
             f"{frame.origin} has transform_matrix {value!r:.40}; expected 4 rows of 4 numbers"
         )
     return matrix
+
+
+def write_transforms(folder: Path, capture: Capture) -> None:
+    """`transforms.json` of a capture whose photos lie in the folder, with OpenGL axes.
+
+    Raises:
+        ValueError: if a camera has skew, which the format cannot hold.
+    """
+    refuse_skew(capture.views, "transforms")
+    test = [_relative(folder, view.image) for view in capture.views if view.is_test]
+    train = [_relative(folder, view.image) for view in capture.views if not view.is_test]
+    splits = {"train_filenames": train, "test_filenames": test} if test else {}
+    document = {**splits, "frames": [_frame(folder, view) for view in capture.views]}
+    (folder / "transforms.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _frame(folder: Path, view: View) -> dict[str, Any]:
+    (fx, _, cx), (_, fy, cy), _ = view.intrinsics.tolist()
+    size = {} if view.size is None else {"w": view.size[1], "h": view.size[0]}
+    lens = {} if view.lens is None else {"camera_model": "OPENCV", **view.lens._asdict()}
+    return {
+        "file_path": _relative(folder, view.image),
+        **({} if view.mask is None else {"mask_path": _relative(folder, view.mask)}),
+        "fl_x": fx,
+        "fl_y": fy,
+        "cx": cx,
+        "cy": cy,
+        **size,
+        **lens,
+        "transform_matrix": (view.world_from_camera * OPENCV_FROM_OPENGL).tolist(),
+    }
+
+
+def _relative(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()

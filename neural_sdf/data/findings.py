@@ -1,0 +1,71 @@
+"""What is wrong with a photo set, as records: one list for the doctor, errors and warnings to load.
+
+A check yields findings and knows nothing of what becomes of them. Loading settles each at once,
+the doctor (`doctor.inspect_scene`) collects them and goes on.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+MOST_LISTED = 5  # faults of one kind spelled out in a message
+
+
+class Finding(NamedTuple):
+    """One thing to know about a photo set.
+
+    Attributes:
+        code: short name, the same for the same kind of fault; docs/data.md lists all.
+        level: an "error" cannot be trained on, a "warning" can but may go wrong, a "note" informs.
+        message: what was found and what was expected.
+        remedy: how to mend it.
+        views: names of the views it is about; empty if it is about all.
+    """
+
+    code: str
+    level: Literal["error", "warning", "note"]
+    message: str
+    remedy: str
+    views: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """Message and remedy in one line."""
+        return f"{self.message}; {self.remedy}"
+
+
+Report = Callable[[Finding], None]
+
+
+class DataError(ValueError):
+    """A photo set that cannot be used, with the finding that says why."""
+
+    def __init__(self, finding: Finding) -> None:
+        """Says the finding's sentence."""
+        super().__init__(finding.sentence)
+        self.finding = finding
+
+
+def settle(finding: Finding) -> None:
+    """What loading does with a finding: stops at an error, warns of a warning.
+
+    Raises:
+        DataError: if it is an error.
+    """
+    if finding.level == "error":
+        raise DataError(finding)
+    if finding.level == "warning":
+        warnings.warn(finding.sentence, stacklevel=1)
+
+
+def listed(items: Sequence[str], most: int = MOST_LISTED) -> str:
+    """Faults of one kind in one line, the first few spelled out."""
+    more = f" and {len(items) - most} more like it" if len(items) > most else ""
+    return "; ".join(items[:most]) + more
+
+
+def names(views: Sequence[str], most: int = 8) -> str:
+    """Names of views, the first few spelled out."""
+    return ", ".join(views[:most]) + (f" and {len(views) - most} more" if len(views) > most else "")

@@ -1,0 +1,119 @@
+"""Files of a scene's folder: names stay inside it, and what is read has a bound."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
+PHOTO_FOLDERS = ("image", "images", "rgb", "blended_images", "visualize")
+MASK_FOLDERS = ("mask", "masks", "silhouettes")
+LONGEST_NAME = 255  # of a path in a camera file
+MOST_BYTES = 2**28  # of a file of cameras: a million frames of json
+
+
+def inside(folder: Path, name: Any, what: str) -> Path:
+    """A path that a camera file names, which must stay in the scene's folder; links are followed.
+
+    Args:
+        folder: of the scene.
+        name: as written in the file; relative, with slashes of either kind.
+        what: where it was written; for messages.
+
+    Raises:
+        ValueError: if it is no path, absolute, or leads out of the folder.
+    """
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ValueError(f"{what} in {folder} is {name!r:.40}; expected the path of a file")
+    plain = Path(os.path.normpath(name.replace("\\", "/")))
+    is_drive = ":" in plain.parts[0] if plain.parts else False
+    if plain.is_absolute() or ".." in plain.parts or is_drive or len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"{what} is {name!r:.200}, which is outside {folder}; expected a path relative to that"
+            " folder and inside it; move the files there and write their paths so"
+        )
+    return folder / plain
+
+
+def read_bytes(path: Path, expected: str, most: int = MOST_BYTES) -> bytes:
+    """A whole file of cameras.
+
+    Args:
+        path: of the file.
+        expected: what should be in it, for messages.
+        most: bytes that it may have.
+
+    Raises:
+        ValueError: if it cannot be read, or is too large to be a file of cameras.
+    """
+    try:
+        size = path.stat().st_size
+        if size > most:
+            raise ValueError(f"{size} bytes, expected {most} or fewer")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error, expected) from error
+
+
+def read_text(path: Path, expected: str) -> str:
+    """A whole text file of cameras; the errors are those of `read_bytes`."""
+    try:
+        return read_bytes(path, expected).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise unreadable(path, error, expected) from error
+
+
+def unreadable(path: Path, error: Exception | str, expected: str) -> ValueError:
+    """The error for a file of cameras that is not what it should be."""
+    reason = str(error).replace("\n", " ")[:200]
+    return ValueError(f"camera file {path} cannot be read ({reason}); expected {expected}; mend it")
+
+
+def list_photos(folder: Path) -> list[Path]:
+    """The photos of a folder in sorted order; none if it is not there."""
+    if not folder.is_dir():
+        return []
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in PHOTO_SUFFIXES)
+
+
+def photo_folder(folder: Path) -> Path | None:
+    """The folder of photos: one of the usual names, else the folder itself; None without photos."""
+    candidates = [*(folder / name for name in PHOTO_FOLDERS), folder]
+    return next((place for place in candidates if list_photos(place)), None)
+
+
+def find_masks(folder: Path, images: Sequence[Path]) -> list[Path | None]:
+    """The mask of each photo: of the same name in a folder of masks, or `photo.jpg.png` (COLMAP).
+
+    Where the folder has exactly as many masks as there are photos, and none has a photo's name,
+    they are paired in sorted order. A photo without a mask, where others have one, gets the path
+    where its mask is expected. Without a folder of masks there is None for each.
+    """
+    places = (folder / name for name in MASK_FOLDERS)
+    place, masks = next(((p, m) for p in places if (m := _all_photos(p))), (folder, []))
+    if not masks:
+        return [None] * len(images)
+    by_name = {mask.relative_to(place).with_suffix("").as_posix(): mask for mask in masks}
+    inner = [_without_folder(image.relative_to(folder)) for image in images]
+    names = [[name.with_suffix("").as_posix(), name.as_posix(), name.stem] for name in inner]
+    found = [next((by_name[n] for n in these if n in by_name), None) for these in names]
+    if not any(found) and len(masks) == len(images):
+        order = sorted(range(len(images)), key=lambda i: images[i])
+        paired = dict(zip(order, masks, strict=True))
+        return [paired[i] for i in range(len(images))]
+    return [
+        mask if mask is not None else place / name.with_suffix(".png")
+        for name, mask in zip(inner, found, strict=True)
+    ]
+
+
+def _all_photos(folder: Path) -> list[Path]:
+    """The photos of a folder and of its folders, sorted."""
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES)
+
+
+def _without_folder(path: Path) -> Path:
+    """A photo's path inside its folder of photos."""
+    return Path(*path.parts[1:]) if path.parts[0] in PHOTO_FOLDERS and path.parts[1:] else path

@@ -1,0 +1,128 @@
+"""Lens distortion, undone in the photos, so that every ray of a scene is a pinhole's.
+
+OpenCV's rational model takes the ideal image point (x, y) = (X/Z, Y/Z) to the photographed one:
+
+    r² = x² + y²,  f = (1 + k1 r² + k2 r⁴ + k3 r⁶) / (1 + k4 r² + k5 r⁴ + k6 r⁶)
+    x' = x f + 2 p1 x y + p2 (r² + 2 x²),   y' = y f + p1 (r² + 2 y²) + 2 p2 x y
+
+The undistorted photo has the same K as the photo, and shows the largest upright window whose every
+pixel was photographed. Only the map above is needed for it, not its inverse.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float64
+from scipy import ndimage
+
+
+class Lens(NamedTuple):
+    """Coefficients of OpenCV's model; all zero is a pinhole."""
+
+    k1: float = 0.0
+    k2: float = 0.0
+    p1: float = 0.0
+    p2: float = 0.0
+    k3: float = 0.0
+    k4: float = 0.0
+    k5: float = 0.0
+    k6: float = 0.0
+
+
+class Window(NamedTuple):
+    """The pixels of the photo's grid that an undistorted photo keeps: rows and columns from, to."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+def lens_or_none(*coefficients: float) -> Lens | None:
+    """The lens of coefficients in `Lens`' order; None if all are zero."""
+    return Lens(*coefficients) if any(coefficients) else None
+
+
+def distort(lens: Lens, ideal: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 2"]:
+    """Photographed image points of ideal ones; both on the plane Z = 1."""
+    x, y = ideal[..., 0], ideal[..., 1]
+    r2 = x * x + y * y
+    radial = (1 + r2 * (lens.k1 + r2 * (lens.k2 + r2 * lens.k3))) / (
+        1 + r2 * (lens.k4 + r2 * (lens.k5 + r2 * lens.k6))
+    )
+    return np.stack(
+        [
+            x * radial + 2 * lens.p1 * x * y + lens.p2 * (r2 + 2 * x * x),
+            y * radial + lens.p1 * (r2 + 2 * y * y) + 2 * lens.p2 * x * y,
+        ],
+        axis=-1,
+    )
+
+
+def window(
+    lens: Lens, intrinsics: Float64[np.ndarray, "3 3"], height: int, width: int
+) -> Window | None:
+    """What of the ideal pixel grid was photographed, without a gap; None if nothing was."""
+    return _map(lens, intrinsics.tobytes(), height, width)[0]
+
+
+def undistort(
+    photo: Float[np.ndarray, "H W *c"], lens: Lens, intrinsics: Float64[np.ndarray, "3 3"]
+) -> Float[np.ndarray, "h w *c"]:
+    """The window of a photo as a pinhole camera sees it, by bilinear interpolation."""
+    _, source = _map(lens, intrinsics.tobytes(), *photo.shape[:2])
+    channels = np.moveaxis(photo.reshape(*photo.shape[:2], -1), -1, 0)
+    moved = [ndimage.map_coordinates(c, source, order=1, mode="nearest") for c in channels]
+    return np.stack(moved, axis=-1).reshape(*source.shape[1:], *photo.shape[2:])
+
+
+def cropped(intrinsics: Float64[np.ndarray, "3 3"], kept: Window) -> Float64[np.ndarray, "3 3"]:
+    """K of the photo cut down to a window."""
+    shift = np.zeros((3, 3))
+    shift[:2, 2] = kept.left, kept.top
+    return intrinsics - shift
+
+
+@functools.lru_cache(maxsize=4)  # most sets have one camera; a map of 2 megapixels takes 16 MB
+def _map(
+    lens: Lens, intrinsics: bytes, height: int, width: int
+) -> tuple[Window | None, Float[np.ndarray, "2 h w"]]:
+    """The window, and for each of its pixels the (row, column) of the photo that it shows."""
+    K = np.frombuffer(intrinsics).reshape(3, 3)
+    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    y = (rows - K[1, 2]) / K[1, 1]
+    x = (columns - K[0, 2] - K[0, 1] * y) / K[0, 0]
+    bent = distort(lens, np.stack([x, y], axis=-1))
+    column = K[0, 0] * bent[..., 0] + K[0, 1] * bent[..., 1] + K[0, 2] - 0.5
+    row = K[1, 1] * bent[..., 1] + K[1, 2] - 0.5
+    # Half a pixel beyond the outermost centres is still the photo's edge.
+    photographed = (np.abs(column - (width - 1) / 2) <= width / 2) & (
+        np.abs(row - (height - 1) / 2) <= height / 2
+    )
+    # Beyond the fold of a polynomial the map runs backwards, and back into the photo.
+    photographed[:, 1:] &= np.diff(column, axis=1) > 0
+    photographed[1:, :] &= np.diff(row, axis=0) > 0
+    kept = _largest(photographed)
+    if kept is None:
+        return None, np.empty((2, 0, 0), np.float32)
+    part = np.s_[kept.top : kept.bottom, kept.left : kept.right]
+    return kept, np.stack([row[part], column[part]]).astype(np.float32)
+
+
+def _largest(valid: np.ndarray) -> Window | None:
+    """A window without a gap, by moving in the side that has most gaps, one pixel at a time."""
+    top, bottom, left, right = 0, valid.shape[0], 0, valid.shape[1]
+    gaps = ~valid
+    while top < bottom and left < right:
+        rows, columns = slice(top, bottom), slice(left, right)
+        sides = (gaps[top, columns], gaps[bottom - 1, columns], gaps[rows, left])
+        shares = [side.mean() for side in (*sides, gaps[rows, right - 1])]
+        worst = int(np.argmax(shares))
+        if shares[worst] == 0:
+            return Window(top, bottom, left, right)
+        top, bottom = top + (worst == 0), bottom - (worst == 1)
+        left, right = left + (worst == 2), right - (worst == 3)
+    return None
