@@ -1,0 +1,64 @@
+"""Writes a photo set in another layout: cameras in the same world, photos and masks as PNG.
+
+    python scripts/convert_scene.py --path=my_photos --output=my_colmap --to=colmap
+    python scripts/convert_scene.py --format=synthetic --output=cup --to=transforms
+
+Lens distortion is undone, and photos are reduced by --downscale. The second line writes the
+embedded example, a cup, and needs no photos.
+"""
+
+from absl import flags
+
+from neural_sdf import launch
+
+PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
+OUTPUT = flags.DEFINE_string("output", "", "the new folder to write")
+TO = flags.DEFINE_enum("to", "transforms", ["idr", "transforms", "colmap"], "the layout to write")
+FORMAT = flags.DEFINE_string("format", "auto", "the set's own layout; told by its files if auto")
+CAMERAS = flags.DEFINE_string("cameras", "", "the camera file or folder; the usual one if empty")
+DOWNSCALE = flags.DEFINE_integer("downscale", 1, "reduce photos by this factor", lower_bound=1)
+MASK_SHOWS = flags.DEFINE_enum(
+    "mask_shows", "object", ["object", "background"], "what is bright in mask files"
+)
+BACKGROUND = flags.DEFINE_float(
+    "background", 1.0, "the grey behind transparent photos", lower_bound=0.0, upper_bound=1.0
+)
+FRAME = flags.DEFINE_enum(
+    "frame",
+    "world",
+    ["world", "scene"],
+    "cameras in the photos' own world, or normalised: the region of interest as unit sphere",
+)
+SKIP_MISSING = flags.DEFINE_bool("skip_missing", False, "leave out views whose files are missing")
+
+
+def main() -> None:
+    """Imports the work late, so that --help and a mistyped flag need not wait for it."""
+    from neural_sdf.data import in_scene_frame, load_scene, write_scene
+
+    if not PATH.value and FORMAT.value != "synthetic":
+        raise ValueError(
+            "--path is missing; expected the folder of the photo set; set --path, or"
+            " --format=synthetic for the embedded example"
+        )
+    scene = load_scene(
+        PATH.value,
+        format=FORMAT.value,
+        cameras=CAMERAS.value,
+        downscale=DOWNSCALE.value,
+        mask_shows=MASK_SHOWS.value,
+        background=BACKGROUND.value,
+        skip_missing=SKIP_MISSING.value,
+    )
+    if FRAME.value == "scene":
+        scene = in_scene_frame(scene)
+    write_scene(scene, OUTPUT.value, TO.value)
+    held_out = tuple(sorted(scene.source.indices[int(scene.num_train) :]))
+    remark = f"{len(held_out)} of them held out"
+    if held_out and TO.value != "transforms":  # no other layout has a place for it
+        remark += f" if trained with --config.data.holdout_views='{held_out}'"
+    print(f"{OUTPUT.value}: {len(scene.sizes)} views in the layout {TO.value}, {remark}")
+
+
+if __name__ == "__main__":
+    launch.run(main, required=["output"])

@@ -1,0 +1,70 @@
+"""The script that writes a photo set in another layout."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neural_sdf.data import FORMATS, load_scene
+
+SCRIPT = Path(__file__).parents[1] / "scripts/convert_scene.py"
+
+
+def convert(folder: Path, *arguments: str):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_script_writes_the_set_and_says_how_to_hold_out_the_same_views(tmp_path, idr_folder):
+    result = convert(tmp_path, "--path=idr", "--output=out", "--to=colmap", "--downscale=2")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == (
+        "out: 12 views in the layout colmap, 1 of them held out if trained with"
+        " --config.data.holdout_views='(4,)'\n"
+    )
+    scene, again = load_scene(idr_folder, downscale=2), load_scene(tmp_path / "out")
+    np.testing.assert_array_equal(again.rgb, scene.rgb)
+    np.testing.assert_allclose(again.scene_from_camera, scene.scene_from_camera, atol=1e-9)
+
+
+def test_embedded_example_is_written_without_photos(tmp_path):
+    result = convert(tmp_path, "--format=synthetic", "--output=cup", "--downscale=16")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "cup: 48 views in the layout transforms, 8 of them held out\n"
+    document = json.loads((tmp_path / "cup/transforms.json").read_text())
+    assert len(document["frames"]) == 48 and len(document["test_filenames"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--path=idr"], ["--output is missing"]),
+        (["--output=out"], ["--path is missing", "--format=synthetic"]),
+        (["--path=idr", "--output=out", "--to=llff"], ["llff", "idr", "transforms", "colmap"]),
+        (["--path=idr", "--output=idr"], ["is there already", "--output"]),
+        (["--path=no_such_set", "--output=out"], ["no_such_set"]),
+    ],
+)
+def test_mistake_is_one_line_and_status_2(tmp_path, idr_folder, arguments, words):
+    before = sorted(tmp_path.rglob("*"))
+    result = convert(tmp_path, *arguments)
+    assert result.returncode == 2, result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if "WARNING" not in line]
+    assert line.startswith("error: ")
+    for word in words:
+        assert word in line
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_layouts_of_the_flag_are_those_with_a_writer(tmp_path):
+    writers = [name for name, form in FORMATS.items() if form.write is not None]
+    result = convert(tmp_path, "--help")
+    assert f"<{'|'.join(writers)}>" in result.stdout
