@@ -1,0 +1,42 @@
+"""Says what is wrong with a photo set, and how to mend it, before anything is trained.
+
+    python scripts/inspect_scene.py --path=my_photos
+    python scripts/inspect_scene.py --path=my_photos --json --output=my_photos.png
+
+Exits with 0 if the set can be trained on, with 1 if it cannot. With --output it draws the cameras,
+the region of interest and the object's hull.
+"""
+
+import sys
+
+from absl import flags
+
+from neural_sdf import launch
+
+PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
+FORMAT = flags.DEFINE_string("format", "auto", "its layout; told by its files if auto")
+CAMERAS = flags.DEFINE_string("cameras", "", "the camera file or folder; the usual one if empty")
+MASK_SHOWS = flags.DEFINE_enum(
+    "mask_shows", "object", ["object", "background"], "what is bright in mask files"
+)
+JSON = flags.DEFINE_bool("json", False, "print json for programs")
+OUTPUT = flags.DEFINE_string("output", "", "a .png file to draw cameras, region and hull in")
+
+
+def main() -> None:
+    """Imports the work late, so that --help and a mistyped flag need not wait for it."""
+    from neural_sdf.data import write_preview
+    from neural_sdf.data.doctor import as_json, as_text, inspect_scene
+
+    report = inspect_scene(
+        PATH.value, format=FORMAT.value, cameras=CAMERAS.value, mask_shows=MASK_SHOWS.value
+    )
+    print(as_json(report) if JSON.value else as_text(report))
+    if OUTPUT.value and report.scene is not None:
+        write_preview(report.scene, OUTPUT.value)
+        print(f"picture: {OUTPUT.value}", file=sys.stderr)
+    sys.exit(0 if report.is_usable else 1)
+
+
+if __name__ == "__main__":
+    launch.run(main, required=["path"])
