@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
+from neural_sdf.data.checks import said_nothing
 from neural_sdf.data.consistency import (
     Cameras,
     Silhouettes,
@@ -76,22 +77,28 @@ class Reading(NamedTuple):
 
 
 def diagnose(views: Views) -> Iterator[Finding]:
-    """What is wrong if masks and cameras disagree; nothing if they agree or cannot be compared."""
+    """What is wrong with masks, and with masks against cameras; nothing without masks."""
+    if not views.masks:
+        return
+    yield from said_nothing(views.masks, views.names)
     inverted = _inverted_masks(views)
     if inverted:
-        yield Finding(
+        yield _about(
             "inverted-masks",
             "error",
-            f"{len(inverted)} of {len(views.names)} masks are bright around the object:"
-            f" {names(inverted)}, expected bright on it as in the others",
+            views,
+            inverted,
+            "masks are bright around the object, expected bright on it as in the others",
             "invert these masks",
-            tuple(inverted),
         )
         return
     used = np.array([i for i, mask in enumerate(views.masks) if mask.any() and not mask.all()])
-    if len(used) < FEWEST_VIEWS:
-        return
-    views = _part(views, used)
+    if len(used) >= FEWEST_VIEWS:
+        yield from _compare(_part(views, used))
+
+
+def _compare(views: Views) -> Iterator[Finding]:
+    """Why masks and cameras disagree; nothing if they agree or cannot be compared."""
     shapes = silhouettes(views.masks)
     scores = _scores(shapes, views)
     if scores is None:
@@ -299,16 +306,13 @@ def _unexplained(pixels: float, typical: float) -> Finding:
     )
 
 
-def _inverted_masks(views: Views) -> list[str]:
+def _inverted_masks(views: Views) -> list[int]:
     """Masks that cover the photo's border where most others do not, and whose inverse does not."""
     shares = np.array([_border_share(mask) for mask in views.masks])
     if np.median(shares) > BORDER / 2:
         return []
-    return [
-        name
-        for name, share, mask in zip(views.names, shares, views.masks, strict=True)
-        if share > BORDER and not mask.all() and mask.mean() > BORDER
-    ]
+    means = np.array([mask.mean() for mask in views.masks])
+    return np.flatnonzero((shares > BORDER) & (means > BORDER) & (means < 1)).tolist()
 
 
 def _border_share(mask: Bool[np.ndarray, "h w"]) -> float:

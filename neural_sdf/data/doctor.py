@@ -58,35 +58,34 @@ def inspect_scene(
     """
     name = recognise(path, format)
     findings: list[Finding] = []
-    num_views, scene = 0, None
     try:
         capture = read_capture(path, format=name, cameras=cameras)
-        num_views = len(capture.views)
-        scene = survey(
-            path,
-            format=name,
-            downscale=_downscale([view.size for view in capture.views]),
-            cameras=cameras,
-            holdout_every=0,
-            holdout_offset=0,
-            holdout_views=(),
-            centre=None,
-            radius=None,
-            box=None,
-            background=1.0,
-            mask_shows=mask_shows,
-            skip_missing=False,
-            report=findings.append,
-        )
     except DataError as error:
-        findings.append(error.finding)
+        return Report(str(path), name, 0, (error.finding,), None)
     except (ValueError, FileNotFoundError) as error:
-        findings.append(Finding("unreadable-cameras", "error", str(error), ""))
+        finding = Finding("unreadable-cameras", "error", str(error), "")
+        return Report(str(path), name, 0, (finding,), None)
+    scene = survey(
+        path,
+        format=name,
+        downscale=_downscale([view.size for view in capture.views]),
+        cameras=cameras,
+        holdout_every=0,
+        holdout_offset=0,
+        holdout_views=(),
+        centre=None,
+        radius=None,
+        box=None,
+        background=1.0,
+        mask_shows=mask_shows,
+        skip_missing=False,
+        report=findings.append,
+    )
     if scene is not None and not scene.source.has_masks:
         findings += diagnose_by_matches(*_photos(scene))
     rank = ("error", "warning", "note").index
     findings.sort(key=lambda finding: rank(finding.level))
-    return Report(str(path), name, num_views, tuple(findings), scene)
+    return Report(str(path), name, len(capture.views), tuple(findings), scene)
 
 
 def as_text(report: Report) -> str:

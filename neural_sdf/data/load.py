@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, UInt8
+from jaxtyping import Bool, Float64
 
 from neural_sdf.data import checks
 from neural_sdf.data.capture import Capture, View
 from neural_sdf.data.diagnosis import Views, diagnose
 from neural_sdf.data.findings import DataError, Finding, Report, settle
 from neural_sdf.data.formats import FORMATS
-from neural_sdf.data.images import (
-    Header,
-    ImageError,
-    downscale_intrinsics,
-    pinhole_camera,
-    read_view,
-)
+from neural_sdf.data.images import Header
+from neural_sdf.data.photos import read_photos
 from neural_sdf.data.region import find_region, given_region
 from neural_sdf.data.scene import Scene, Source
 from neural_sdf.data.synthetic import synthetic_scene
 from neural_sdf.geometry import Similarity, inverse, transform_points
 
-MOST_PIXELS = 2**31 - 1  # positions in the pixel buffer are int32
 MASKS_SHOW = ("object", "background")
 
 
@@ -123,61 +113,51 @@ def survey(
     _check_settings(downscale, background, mask_shows)
     centre, radius = given_region(centre, radius, box)
     folder, capture = Path(path).expanduser(), read_capture(path, format=format, cameras=cameras)
-    views, headers = usable_views(folder, capture, skip_missing=skip_missing, report=report)
-    if not views:
+    usable, headers = usable_views(folder, capture, skip_missing=skip_missing, report=report)
+    if not usable:
         return None
-    held_out = held_out_views(views, holdout_every, holdout_offset, holdout_views)
-    order = np.argsort(held_out, kind="stable")
-    pinholes = [pinhole_camera(views[i], headers[views[i].name]) for i in order]
-    sizes = _reduced_sizes([size for _, size in pinholes], downscale)
-    photos = _read_pixels([views[i] for i in order], sizes, downscale, background, mask_shows)
-    if photos.errors:
-        _report(report, checks.unreadable_images(photos.errors))
+    held_out = held_out_views(usable, holdout_every, holdout_offset, holdout_views)
+    order, num_train = np.argsort(held_out, kind="stable"), int(np.sum(~held_out))
+    views = [usable[i] for i in order]
+    photos = read_photos(
+        views, headers, downscale=downscale, background=background, mask_shows=mask_shows
+    )
+    if _report(report, checks.unreadable_images(photos.errors)):
         return None
-    num_train = int(np.sum(~held_out))
-    names = tuple(views[i].name for i in order)
     has_masks = any(view.mask is not None or headers[view.name].has_alpha for view in views)
-    shown = [
-        mask.reshape(size)
-        for mask, size in zip(np.split(photos.mask, photos.offsets[1:-1]), sizes, strict=True)
-    ]
-    if has_masks and _report(report, checks.said_nothing(shown, names)):
-        return None
-    intrinsics = np.stack([downscale_intrinsics(K, downscale) for K, _ in pinholes])
-    poses = np.stack([views[i].world_from_camera for i in order])
-    seen = Views(names, order, shown, intrinsics, poses)
-    blocked = _report(report, diagnose(seen)) if has_masks else set()
+    poses = np.stack([view.world_from_camera for view in views])
+    names, masks = tuple(view.name for view in views), photos.masks()
+    compared = Views(names, order, masks if has_masks else (), photos.intrinsics, poses)
+    blocked = _report(report, diagnose(compared))
+    training = photos.intrinsics[:num_train], poses[:num_train], photos.sizes[:num_train]
     try:
         region = find_region(
             folder,
             capture,
-            shown[:num_train] if has_masks else None,
-            intrinsics[:num_train],
-            poses[:num_train],
-            sizes[:num_train],
+            masks[:num_train] if has_masks else None,
+            *training,
             centre=centre,
             radius=radius,
         )
     except DataError as error:
-        if not blocked:  # whatever disagrees is the reason, and was said
+        if not blocked:  # else the reason was said
             report(error.finding)
         return None
     scene_from_camera = normalise(poses, region.world_from_scene)
     if not blocked:
         _report(report, checks.camera_places(scene_from_camera[:num_train], names[:num_train]))
         if has_masks:
-            _report(report, checks.object_outside(shown, intrinsics, scene_from_camera))
-    source = Source(names, tuple(int(i) for i in order), has_masks, region.found_by)
+            _report(report, checks.object_outside(masks, photos.intrinsics, scene_from_camera))
     return Scene(
         rgb=photos.rgb,
         mask=photos.mask,
         offsets=photos.offsets,
-        sizes=sizes,
-        intrinsics=intrinsics,
+        sizes=photos.sizes,
+        intrinsics=photos.intrinsics,
         scene_from_camera=scene_from_camera,
         num_train=np.array(num_train, np.int32),
         world_from_scene=region.world_from_scene,
-        source=source,
+        source=Source(names, tuple(int(i) for i in order), has_masks, region.found_by),
     )
 
 
@@ -302,54 +282,3 @@ def _check_settings(downscale: int, background: float, mask_shows: str) -> None:
             f"mask_shows {mask_shows!r}: expected one of {list(MASKS_SHOW)}; set"
             " config.data.mask_shows"
         )
-
-
-def _reduced_sizes(full: Sequence[tuple[int, int]], downscale: int) -> Int32[np.ndarray, "V 2"]:
-    """(height, width) of the reduced photos."""
-    sizes = np.array(full) // downscale
-    if not sizes.all():
-        raise ValueError(
-            f"downscale {downscale} leaves no pixel of a photo whose side is {np.min(full)} pixels;"
-            " expected a smaller factor; set config.data.downscale"
-        )
-    num_pixels = int(sizes.prod(axis=1, dtype=np.int64).sum())
-    if num_pixels > MOST_PIXELS:
-        least = downscale * math.ceil(math.sqrt(num_pixels / MOST_PIXELS))
-        raise ValueError(
-            f"the photos hold {num_pixels} pixels; expected {MOST_PIXELS} or fewer; set"
-            f" config.data.downscale={least}"
-        )
-    return sizes.astype(np.int32)
-
-
-class _Photos(NamedTuple):
-    """The flat buffers of a scene, and which views could not be read."""
-
-    rgb: UInt8[np.ndarray, "P 3"]
-    mask: Bool[np.ndarray, " P"]
-    offsets: Int32[np.ndarray, " V+1"]
-    errors: list[tuple[View, ImageError]]
-
-
-def _read_pixels(
-    views: Sequence[View], sizes: np.ndarray, downscale: int, background: float, mask_shows: str
-) -> _Photos:
-    offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))]).astype(np.int32)
-    rgb, mask = np.empty((offsets[-1], 3), np.uint8), np.empty(offsets[-1], bool)
-    read = functools.partial(
-        read_view, downscale=downscale, background=background, mask_shows=mask_shows
-    )
-
-    def fill(i: int) -> ImageError | None:
-        here = slice(offsets[i], offsets[i + 1])
-        try:
-            photo, inside = read(views[i])
-        except ImageError as error:
-            return error
-        rgb[here], mask[here] = photo.reshape(-1, 3), inside.ravel()
-        return None
-
-    with ThreadPoolExecutor() as pool:  # decoding releases the interpreter's lock
-        errors = list(pool.map(fill, range(len(views))))
-    failed = [(view, error) for view, error in zip(views, errors, strict=True) if error]
-    return _Photos(rgb, mask, offsets, failed)

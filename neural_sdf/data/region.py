@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from neural_sdf.data.capture import Capture
-from neural_sdf.data.folder import read_text, unreadable
+from neural_sdf.data.findings import DataError, Finding
+from neural_sdf.data.folder import read_text
 from neural_sdf.data.hull import MARGIN, region_of_interest, viewed_place
 from neural_sdf.geometry import Similarity
 
@@ -134,8 +135,8 @@ def write_region(folder: Path, world_from_scene: Similarity) -> None:
 
 
 def _read_region(path: Path) -> Similarity:
-    text = read_text(path, EXPECTED)
     try:
+        text = read_text(path, EXPECTED)
         document = json.loads(text)
         centre = np.array(document["centre"], np.float64)
         radius = np.array(document["radius"], np.float64)
@@ -148,13 +149,18 @@ def _read_region(path: Path) -> Similarity:
         RecursionError,
         OverflowError,
     ) as error:
-        raise unreadable(path, error, EXPECTED) from error
+        raise _unreadable(path, error) from error
     shapes = (centre.shape, radius.shape, rotation.shape) == ((3,), (), (3, 3))
     if not (shapes and np.isfinite(centre).all() and 0 < radius < math.inf):
-        raise unreadable(path, f"centre {centre}, radius {radius}", EXPECTED)
+        raise _unreadable(path, f"centre {centre}, radius {radius}")
     if not np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-6 or np.linalg.det(rotation) < 0:
-        raise unreadable(path, "'rotation' is no rotation", EXPECTED)
+        raise _unreadable(path, "'rotation' is no rotation")
     return Similarity(radius, rotation, centre)
+
+
+def _unreadable(path: Path, reason: Exception | str) -> DataError:
+    what = f"{path} cannot be read ({' '.join(str(reason).split())[:200]}), expected {EXPECTED}"
+    return DataError(Finding("unreadable-region", "error", what, "mend it or delete it"))
 
 
 def _sphere(centre: Sequence[float] | np.ndarray, radius: float) -> Similarity:

@@ -288,7 +288,8 @@ def test_dtu_is_normalised_as_its_files_say(photo_set, tmp_path):
     with np.load(folder / "cameras_sphere.npz") as archive:
         names = [f"{kind}_mat_{i}" for kind in ("world", "scale") for i in range(6)]
         np.savez(tmp_path / "few.npz", **{name: archive[name] for name in names})
-    scene = load_scene(tmp_path, downscale=40, cameras="few.npz")
+    with pytest.warns(UserWarning, match="seen by no camera within 60 degrees"):
+        scene = load_scene(tmp_path, downscale=40, cameras="few.npz")
     assert scene.source.indices == (0, 1, 2, 3, 5, 4)
     assert scene.sizes.tolist() == [[30, 40]] * 6
     np.testing.assert_allclose(scene.intrinsics[:, 0, 0], 2892.33 / 40, atol=1e-3)
