@@ -57,6 +57,8 @@ def train(config: Config, workdir: str | Path) -> None:
     """
     check_backend()
     workdir = Path(workdir)
+    if workdir.exists() and not workdir.is_dir():
+        raise ValueError(f"workdir {workdir} is a file; expected a folder; set --workdir")
     run = build(config)
     changes = resume.changes(config.to_dict(), workdir)
     scene = load_scene(**config.data)

@@ -111,6 +111,9 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
         main()
     except KeyboardInterrupt:
         _exit("interrupted", 130)
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError) as error:
         if not _is_expected(error):
             raise

@@ -36,20 +36,25 @@ def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
     from neural_sdf.data import in_scene_frame, load_scene, write_scene
 
-    if not PATH.value and FORMAT.value != "synthetic":
+    is_synthetic = FORMAT.value == "synthetic"
+    if bool(PATH.value) == is_synthetic:
         raise ValueError(
-            "--path is missing; expected the folder of the photo set; set --path, or"
-            " --format=synthetic for the embedded example"
+            f"--path is {'given with --format=synthetic' if is_synthetic else 'missing'}; expected"
+            " the folder of the photo set, or --format=synthetic alone for the embedded example;"
+            " set one of them"
         )
-    scene = load_scene(
-        PATH.value,
-        format=FORMAT.value,
-        cameras=CAMERAS.value,
-        downscale=DOWNSCALE.value,
-        mask_shows=MASK_SHOWS.value,
-        background=BACKGROUND.value,
-        skip_missing=SKIP_MISSING.value,
-    )
+    try:
+        scene = load_scene(
+            PATH.value,
+            format=FORMAT.value,
+            cameras=CAMERAS.value,
+            downscale=DOWNSCALE.value,
+            mask_shows=MASK_SHOWS.value,
+            background=BACKGROUND.value,
+            skip_missing=SKIP_MISSING.value,
+        )
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(str(error).replace("config.data.", "--")) from error
     if FRAME.value == "scene":
         scene = in_scene_frame(scene)
     write_scene(scene, OUTPUT.value, TO.value)

@@ -8,6 +8,7 @@ the region of interest and the object's hull.
 """
 
 import sys
+from pathlib import Path
 
 from absl import flags
 
@@ -28,13 +29,22 @@ def main() -> None:
     from neural_sdf.data import write_preview
     from neural_sdf.data.doctor import as_json, as_text, inspect_scene
 
-    report = inspect_scene(
-        PATH.value, format=FORMAT.value, cameras=CAMERAS.value, mask_shows=MASK_SHOWS.value
-    )
+    picture = Path(OUTPUT.value)
+    if OUTPUT.value and not (picture.suffix == ".png" and picture.parent.is_dir()):
+        raise ValueError(
+            f"output {OUTPUT.value!r} cannot be written; expected a .png file in a folder that is"
+            " there; set --output"
+        )
+    try:
+        report = inspect_scene(
+            PATH.value, format=FORMAT.value, cameras=CAMERAS.value, mask_shows=MASK_SHOWS.value
+        )
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(str(error).replace("config.data.", "--")) from error
     print(as_json(report) if JSON.value else as_text(report))
     if OUTPUT.value and report.scene is not None:
-        write_preview(report.scene, OUTPUT.value)
-        print(f"picture: {OUTPUT.value}", file=sys.stderr)
+        write_preview(report.scene, picture)
+        print(f"picture: {picture}", file=sys.stderr)
     sys.exit(0 if report.is_usable else 1)
 
 

@@ -19,6 +19,7 @@ from neural_sdf.data.findings import names
 from neural_sdf.data.lens import Lens
 from neural_sdf.geometry import Similarity
 
+FARTHEST = 1e6  # focal length over photo side, or the other way round
 RIGID_TOLERANCE = 1e-3  # of RᵀR from the identity; a file rounded to four decimals passes
 
 
@@ -139,7 +140,8 @@ def intrinsics_fault(intrinsics: Float64[np.ndarray, "3 3"], height: int, width:
         value = intrinsics[~np.isfinite(intrinsics)][0]
         return f"the intrinsics hold {value}, expected finite numbers"
     fx, fy, cx, cy = intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]]
-    if min(fx, fy) <= 0:
+    shares = np.array([fx, fy]) / max(height, width)
+    if not (shares.min() > 1 / FARTHEST and shares.max() < FARTHEST):
         return f"the focal lengths are fx {fx:.6g}, fy {fy:.6g}, expected positive pixels"
     if not (0 <= cx <= width and 0 <= cy <= height):
         return (

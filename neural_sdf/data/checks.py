@@ -14,9 +14,12 @@ from jaxtyping import Bool, Float64
 
 from neural_sdf.data.capture import View, intrinsics_fault, pose_fault
 from neural_sdf.data.findings import Finding, listed, names
+from neural_sdf.data.folder import list_photos
 from neural_sdf.data.images import Header, ImageError, pinhole_camera, read_header
 
+NOT_PHOTOS = ("_masked",)  # how the names of other pictures beside photos end
 FEW = 0.1  # share of the views that may well be photographed twice
+KEPT = 0.1  # share of a photo that a lens leaves at least
 SAME_POSE = 1e-6  # of the cameras' spread: nearer centres are the same place
 ASPECT = 0.05  # by which fx and fy may differ in a camera with square pixels
 COARSE = 100  # pixels along a mask's longer side that are looked at
@@ -40,6 +43,24 @@ def missing_files(views: Sequence[View], folder: Path, *, skip: bool) -> Iterato
             if skip
             else "restore them, delete their cameras, or set config.data.skip_missing=True",
             tuple(dict.fromkeys(view.name for view, _ in missing)),
+        )
+
+
+def unused_photos(views: Sequence[View]) -> Iterator[Finding]:
+    """Photos beside those of the views that have no camera."""
+    used = {view.image for view in views}
+    unused = sorted(
+        photo
+        for place in {image.parent for image in used}
+        for photo in list_photos(place)
+        if photo not in used and not photo.stem.endswith(NOT_PHOTOS)
+    )
+    if unused:
+        yield Finding(
+            "unused-photos",
+            "note",
+            f"{len(unused)} photos have no camera: {names([path.name for path in unused])}",
+            "they are not used; add their cameras if they should be",
         )
 
 
@@ -100,7 +121,7 @@ def absent_masks(views: Sequence[View], photos: Mapping[str, Header]) -> Iterato
     if len(bare) == len(views) > 0:
         yield Finding(
             "no-masks",
-            "warning",
+            "error",
             f"none of the {len(views)} photos has a mask or an alpha channel, expected the outline"
             " of the object; training without is not supported",
             remedy,
@@ -123,11 +144,15 @@ def impossible_cameras(views: Sequence[View], photos: Mapping[str, Header]) -> I
     ]
     yield from _camera_finding("bad-intrinsics", intrinsics, "mend the intrinsics there")
     bad = {view.name for view, fault in intrinsics if fault}
-    bent = [
-        (view, f"the lens {view.lens} leaves nothing of the photo, expected OpenCV's coefficients")
-        for view in views
-        if view.name not in bad and 0 in pinhole_camera(view, photos[view.name])[1]
-    ]
+    bent = []
+    for view in views:
+        if view.name not in bad:
+            height, width = pinhole_camera(view, photos[view.name])[1]
+            kept = height * width / np.prod(photos[view.name][:2])
+            fault = (
+                f"the lens {view.lens} leaves {kept:.1%} of the photo, expected {KEPT:.0%} or more"
+            )
+            bent.append((view, fault if kept < KEPT else None))
     yield from _camera_finding("bad-lens", bent, "mend the coefficients there")
     poses = [(view, pose_fault(view.world_from_camera)) for view in views]
     yield from _camera_finding(

@@ -20,7 +20,7 @@ LONGEST = 256  # pixels of a mask's longer side, for this purpose
 RIM_PIXELS = 48  # looked at in each view
 PARTNERS = 32  # other views that each is compared with
 STEPS = 64  # points on a ray, and half as many again about the best of them
-OVERRULED = 0.05  # share of the partners that may dissent
+OVERRULED, LENIENT = 0.05, 0.15  # shares of the partners that may dissent
 FEWEST = 0.5  # share of the partners that must show a point
 KNOWN = 0.5  # share of a rim's pixels that so many partners must show
 
@@ -33,12 +33,14 @@ class Silhouettes(NamedTuple):
         rim: (column, row) of some pixels on the rim of each mask, half-pixel centres, [V][n, 2].
         scale: of the small masks over the given ones, [V].
         size: side of a square of the object's median area, pixels of the small masks.
+        overruled: share of the partners that may dissent.
     """
 
     distance: list[Float32[np.ndarray, "_h _w"]]
     rim: list[Float64[np.ndarray, "_n 2"]]
     scale: Float64[np.ndarray, " V"]
     size: float
+    overruled: float = OVERRULED
 
 
 class Cameras(NamedTuple):
@@ -141,7 +143,7 @@ def _missed(shapes, cameras, points, partners) -> Float[np.ndarray, "n t"]:
         column, row = np.moveaxis(np.where(seen[..., None], pixels, 0).astype(np.int32), -1, 0)
         missed[k] = np.where(seen, shapes.distance[j][row, column], 0)
         shown += seen
-    keep = len(partners) - int(OVERRULED * len(partners))
+    keep = len(partners) - int(shapes.overruled * len(partners))
     worst = np.partition(missed, keep - 1, axis=0)[keep - 1]
     return np.where(shown >= FEWEST * len(partners), worst, 1.0)
 

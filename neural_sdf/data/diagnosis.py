@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Float64, Int
 
 from neural_sdf.data.checks import said_nothing
 from neural_sdf.data.consistency import (
+    LENIENT,
     Cameras,
     Silhouettes,
     Span,
@@ -30,6 +31,7 @@ from neural_sdf.data.hull import viewed_place
 FEWEST_VIEWS = 4  # that can be compared
 NOISE = 0.003  # typical growth, as share of the object's size, that good sets stay far below
 DISAGREE = 0.06  # typical growth at which nothing can be learned
+RANDOM = 0.5  # of the growth in a random order, at which the given order means nothing
 ODD = 0.008  # growth of a single view that stands out
 STANDS_OUT = 4.0  # growth of a single view over the typical, where the typical is not small
 SHARP = 0.8  # pixels of small masks below which nothing is told
@@ -37,6 +39,7 @@ EXPLAINED = 1 / 3  # of the growth that may remain under the right reading
 SAMPLE = 16  # views by which readings are compared
 REACH = 0.7  # of the cameras' distance: where the object is looked for
 BORDER = 0.5  # share of a photo's border that only an inverted mask covers
+QUARTER = np.array([[0.0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 TURNED = np.array([1.0, -1.0, -1.0, 1.0])  # of a pose's columns: between OpenCV and OpenGL
 SHIFTS = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)])
 FIRST_SHIFT, LAST_SHIFT = 0.08, 0.01  # of the object's size: steps of the search for a shift
@@ -117,7 +120,7 @@ def _compare(views: Views) -> Iterator[Finding]:
     elif typical < odd and worst > STANDS_OUT * typical:
         yield from _odd_views(shapes, views, scores, max(odd, STANDS_OUT * typical))
     else:
-        yield _unexplained(typical * shapes.size / float(np.median(shapes.scale)), typical)
+        yield from _few_bad_views(shapes, views, odd) or [_unexplained(shapes, views, typical)]
 
 
 def readings(views: Views) -> Iterator[Reading]:
@@ -130,6 +133,15 @@ def readings(views: Views) -> Iterator[Reading]:
         " (y down, z forward) in all others",
         lambda v: v._replace(world_from_camera=v.world_from_camera * TURNED),
     )
+    for turn in (QUARTER, QUARTER.T):
+        yield Reading(
+            "wrong-axes",
+            "the poses have the axes of another convention: with the camera turned by a quarter"
+            " about its optical axis, masks and cameras agree",
+            "write poses_bounds.npy with the columns down, right, backwards; store photos as the"
+            " camera has them, not turned",
+            lambda v, turn=turn: v._replace(world_from_camera=v.world_from_camera @ turn),
+        )
     for axes in (np.ones(4), TURNED):  # a file with OpenGL axes is inverted in those
         yield Reading(
             "inverted-poses",
@@ -154,12 +166,13 @@ def readings(views: Views) -> Iterator[Reading]:
         "exchange fx and fy in the camera file",
         lambda v: v._replace(intrinsics=_exchanged(v.intrinsics)),
     )
-    yield Reading(
-        "inverted-masks",
-        "all masks are bright around the object: inverted, masks and cameras agree",
-        "set config.data.mask_shows to the other of 'object' and 'background', or invert the masks",
-        lambda v: v._replace(masks=[~mask for mask in v.masks]),
-    )
+    if views.masks and np.median([_border_share(mask) for mask in views.masks]) > BORDER:
+        yield Reading(  # a background all round agrees with nearly any cameras
+            "inverted-masks",
+            "all masks are bright around the object: inverted, masks and cameras agree",
+            "set config.data.mask_shows='background' (or 'object', where it is 'background' now)",
+            lambda v: v._replace(masks=[~mask for mask in v.masks]),
+        )
     for order, words in _orders(views):
         yield Reading(
             "wrong-order",
@@ -205,8 +218,8 @@ def _common_shift(views: Views, typical: float) -> Iterator[Finding]:
     yield Finding(
         "misaligned-masks",
         "error",
-        f"all masks are displaced against the cameras: moved by ({x:.3g}, {y:.3g}) pixels, right"
-        " and down, they agree",
+        f"all masks are displaced against the cameras: moved by {x:.3g} columns to the right"
+        f" and {y:.3g} rows down, they agree",
         "make masks of the photos as they are, or mend the principal point of the cameras",
     )
 
@@ -258,6 +271,15 @@ def _odd_views(
         )
 
 
+def _few_bad_views(shapes: Silhouettes, views: Views, odd: float) -> list[Finding]:
+    """What is wrong with a few views that spoil the others; nothing if it is more than a few."""
+    lenient = shapes._replace(overruled=LENIENT)
+    scores = _scores(lenient, views)
+    if scores is None or np.nanmedian(scores) > NOISE or np.nanmax(scores) <= odd:
+        return []
+    return list(_odd_views(lenient, views, scores, odd))
+
+
 def _exchange(shapes: Silhouettes, views: Views, view: int, score: float) -> int | None:
     """The view that has this view's pose, if exchanging the two mends both."""
     best, least = None, EXPLAINED * score
@@ -288,8 +310,12 @@ def _shift_of(shapes: Silhouettes, views: Views, view: int, score: float) -> boo
     return bool(best < EXPLAINED * score)
 
 
-def _unexplained(pixels: float, typical: float) -> Finding:
-    if typical > DISAGREE:
+def _unexplained(shapes: Silhouettes, views: Views, typical: float) -> Finding:
+    """Noise of the poses, or worse: no less disagreement than in a random order."""
+    pixels = typical * shapes.size / float(np.median(shapes.scale))
+    order = np.random.default_rng(0).permutation(len(views.names))
+    shuffled = views._replace(world_from_camera=views.world_from_camera[order])
+    if typical > DISAGREE or typical > RANDOM * _disagreement(shuffled):
         return Finding(
             "masks-disagree",
             "error",

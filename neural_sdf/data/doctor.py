@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from neural_sdf.data import checks
+from neural_sdf.data.capture import View
 from neural_sdf.data.diagnosis import Views
 from neural_sdf.data.findings import DataError, Finding
 from neural_sdf.data.load import read_capture, recognise, survey
@@ -39,8 +42,7 @@ class Report(NamedTuple):
     @property
     def is_usable(self) -> bool:
         """Whether it can be trained on."""
-        blocking = any(f.level == "error" or f.code == "no-masks" for f in self.findings)
-        return self.scene is not None and not blocking
+        return self.scene is not None and all(f.level != "error" for f in self.findings)
 
 
 def inspect_scene(
@@ -68,10 +70,10 @@ def inspect_scene(
     scene = survey(
         path,
         format=name,
-        downscale=_downscale([view.size for view in capture.views]),
+        downscale=_downscale(capture.views),
         cameras=cameras,
-        holdout_every=0,
-        holdout_offset=0,
+        holdout_every=8,
+        holdout_offset=4,
         holdout_views=(),
         centre=None,
         radius=None,
@@ -101,6 +103,8 @@ def as_text(report: Report) -> str:
     for finding in report.findings:
         lines.append(f"{finding.level}: {finding.code}: {finding.message}")
         lines += [f"  to mend: {finding.remedy}"] * bool(finding.remedy)
+    if any("config.data" in finding.remedy for finding in report.findings):
+        lines.append("(config.data.... are settings of train.py: --config.data....=)")
     counts = Counter(finding.level for finding in report.findings)
     told = ", ".join(f"{n} {level}{'s' * (n != 1)}" for level, n in counts.items())
     verdict = "can be trained on" if report.is_usable else "cannot be trained on as it is"
@@ -129,9 +133,13 @@ def as_json(report: Report) -> str:
     return json.dumps(document, indent=1)
 
 
-def _downscale(sizes: list[tuple[int, int] | None]) -> int:
-    largest = max((max(size) for size in sizes if size is not None), default=LONGEST)
-    return max(1, largest // LONGEST)
+def _downscale(views: Sequence[View]) -> int:
+    """So that the typical photo is small, and every photo is left a pixel."""
+    present = [view for view in views if view.image.is_file()]
+    headers = checks.open_files([view._replace(mask=None) for view in present])[0].values()
+    longest = [max(header[:2]) for header in headers] or [LONGEST]
+    shortest = min((min(header[:2]) for header in headers), default=LONGEST)
+    return max(1, min(int(np.median(longest)) // LONGEST, shortest))
 
 
 def _photos(scene: Scene) -> tuple[list[np.ndarray], Views]:

@@ -10,8 +10,10 @@ from typing import Any
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
 PHOTO_FOLDERS = ("image", "images", "rgb", "blended_images", "visualize")
 MASK_FOLDERS = ("mask", "masks", "silhouettes")
-LONGEST_NAME = 255  # of a path in a camera file
-MOST_BYTES = 2**28  # of a file of cameras: a million frames of json
+LONGEST_PATH = 1024  # characters
+LONGEST_NAME = 240  # bytes of a file's name, so that a suffix may follow
+MOST_BYTES = 2**26  # of a file of cameras: a hundred thousand frames of json
+MOST_MODEL_BYTES = 2**30  # of a file that holds points, too
 
 
 def inside(folder: Path, name: Any, what: str) -> Path:
@@ -25,11 +27,13 @@ def inside(folder: Path, name: Any, what: str) -> Path:
     Raises:
         ValueError: if it is no path, absolute, or leads out of the folder.
     """
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise ValueError(f"{what} in {folder} is {name!r:.40}; expected the path of a file")
+    if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_PATH:
+        raise ValueError(f"{what} in {folder} is {name!a:.40}; expected the path of a file")
     plain = Path(os.path.normpath(name.replace("\\", "/")))
-    is_drive = ":" in plain.parts[0] if plain.parts else False
-    if plain.is_absolute() or ".." in plain.parts or is_drive or len(name) > LONGEST_NAME:
+    too_long = max((len(os.fsencode(part)) for part in plain.parts), default=0) > LONGEST_NAME
+    if not plain.parts or too_long:
+        raise ValueError(f"{what} in {folder} is {name!r:.40}; expected the path of a file")
+    if plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]:
         raise ValueError(
             f"{what} is {name!r:.200}, which is outside {folder}; expected a path relative to that"
             " folder and inside it; move the files there and write their paths so"
@@ -103,9 +107,11 @@ def find_masks(folder: Path, images: Sequence[Path]) -> list[Path | None]:
         order = sorted(range(len(images)), key=lambda i: images[i])
         paired = dict(zip(order, masks, strict=True))
         return [paired[i] for i in range(len(images))]
+    doubled = any(name.as_posix() in by_name for name in inner)  # photo.jpg.png
+    expected = [name.as_posix() if doubled else name.with_suffix("").as_posix() for name in inner]
     return [
-        mask if mask is not None else place / name.with_suffix(".png")
-        for name, mask in zip(inner, found, strict=True)
+        mask if mask is not None else place / f"{name}.png"
+        for name, mask in zip(expected, found, strict=True)
     ]
 
 

@@ -18,6 +18,9 @@ import numpy as np
 from jaxtyping import Float, Float64
 from scipy import ndimage
 
+ROWS = 64  # of the map that are computed at a time
+FAR = 1e9  # on the plane Z = 1, beyond any photo
+
 
 class Lens(NamedTuple):
     """Coefficients of OpenCV's model; all zero is a pinhole."""
@@ -92,24 +95,43 @@ def _map(
 ) -> tuple[Window | None, Float[np.ndarray, "2 h w"]]:
     """The window, and for each of its pixels the (row, column) of the photo that it shows."""
     K = np.frombuffer(intrinsics).reshape(3, 3)
-    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    y = (rows - K[1, 2]) / K[1, 1]
-    x = (columns - K[0, 2] - K[0, 1] * y) / K[0, 0]
-    bent = distort(lens, np.stack([x, y], axis=-1))
-    column = K[0, 0] * bent[..., 0] + K[0, 1] * bent[..., 1] + K[0, 2] - 0.5
-    row = K[1, 1] * bent[..., 1] + K[1, 2] - 0.5
+    source = np.empty((2, height, width), np.float32)
+    for top in range(0, height, ROWS):  # a few rows at a time, for memory's sake
+        columns, rows = np.meshgrid(
+            np.arange(width) + 0.5, np.arange(top, min(top + ROWS, height)) + 0.5
+        )
+        y = (rows - K[1, 2]) / K[1, 1]
+        x = (columns - K[0, 2] - K[0, 1] * y) / K[0, 0]
+        bent = distort(lens, np.stack([x, y], axis=-1))
+        bent = np.clip(bent, -FAR, FAR)
+        here = slice(top, top + ROWS)
+        source[0, here] = K[1, 1] * bent[..., 1] + K[1, 2] - 0.5
+        source[1, here] = K[0, 0] * bent[..., 0] + K[0, 1] * bent[..., 1] + K[0, 2] - 0.5
+    row, column = source
     # Half a pixel beyond the outermost centres is still the photo's edge.
     photographed = (np.abs(column - (width - 1) / 2) <= width / 2) & (
         np.abs(row - (height - 1) / 2) <= height / 2
     )
-    # Beyond the fold of a polynomial the map runs backwards, and back into the photo.
-    photographed[:, 1:] &= np.diff(column, axis=1) > 0
-    photographed[1:, :] &= np.diff(row, axis=0) > 0
+    photographed &= _is_upright(row, column)
+    # Behind a fold the map may be upright again; only what is joined to the middle is meant.
+    parts = np.empty(photographed.shape, np.int32)
+    ndimage.label(photographed, output=parts)
+    middle = parts[int(np.clip(K[1, 2], 0, height - 1)), int(np.clip(K[0, 2], 0, width - 1))]
+    photographed &= (parts == middle) & (middle > 0)
     kept = _largest(photographed)
     if kept is None:
         return None, np.empty((2, 0, 0), np.float32)
     part = np.s_[kept.top : kept.bottom, kept.left : kept.right]
-    return kept, np.stack([row[part], column[part]]).astype(np.float32)
+    return kept, source[(slice(None), *part)]
+
+
+def _is_upright(row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Where the map keeps its sense of turning: beyond the fold of a polynomial it is reversed."""
+    if min(row.shape) < 2:
+        return np.ones(row.shape, bool)
+    row_down, row_across = (np.gradient(row, axis=axis) for axis in (0, 1))
+    column_down, column_across = (np.gradient(column, axis=axis) for axis in (0, 1))
+    return row_down * column_across - row_across * column_down > 0
 
 
 def _largest(valid: np.ndarray) -> Window | None:

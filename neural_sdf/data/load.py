@@ -76,7 +76,7 @@ def load_scene(
     if format == "synthetic":
         _check_settings(downscale, background, mask_shows)
         return synthetic_scene(size=128 // downscale)
-    scene = survey(path, **settings, report=settle)
+    scene = survey(path, **settings, report=_settle)
     assert scene is not None  # settle stops at the first error
     return scene
 
@@ -176,8 +176,8 @@ def recognise(path: str | Path, format: str) -> str:
     folder = Path(path).expanduser()
     if not str(path) or not folder.is_dir():
         raise FileNotFoundError(
-            f"photo folder {str(path)!r} is not there; expected a folder of photos with cameras;"
-            " set config.data.path"
+            f"photo folder {str(path)!r} is {'a file' if folder.is_file() else 'not there'};"
+            " expected a folder of photos with cameras; set config.data.path"
         )
     if format != "auto":
         return format  # some folders hold several layouts; the reader tells what it misses
@@ -203,6 +203,8 @@ def usable_views(
     """The views without an error so far, and the headers of their photos; reads no pixels."""
     views = list(capture.views)
     _report(report, checks.missing_files(views, folder, skip=skip_missing))
+    if not any(view.is_test for view in views):  # else some are left out on purpose
+        _report(report, checks.unused_photos(views))
     views = [v for v in views if v.image.is_file() and (v.mask is None or v.mask.is_file())]
     photos, masks, unreadable = checks.open_files(views)
     views = _without(views, _report(report, unreadable))
@@ -264,6 +266,12 @@ def _report(report: Report, findings: Iterable[Finding]) -> set[str]:
         if finding.level == "error":
             bad |= set(finding.views) or {""}
     return bad
+
+
+def _settle(finding: Finding) -> None:
+    """As `findings.settle`, but a set without masks loads: only training needs them."""
+    if finding.code != "no-masks":
+        settle(finding)
 
 
 def _without(views: Sequence[View], bad: set[str]) -> list[View]:

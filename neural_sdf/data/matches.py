@@ -55,8 +55,7 @@ def diagnose_by_matches(
     distance = line_distance(pairs, views)
     if distance <= OFF * factor:
         return
-    others = (reading for reading in readings(views) if reading.code != "inverted-masks")
-    best = min(others, key=lambda reading: line_distance(pairs, reading.apply(views)))
+    best = min(readings(views), key=lambda reading: line_distance(pairs, reading.apply(views)))
     remaining = line_distance(pairs, best.apply(views))
     if remaining < EXPLAINED * distance:
         message = best.message.replace("masks and cameras", "photos and cameras")

@@ -6,6 +6,7 @@ and of the region of interest. Wrong axes, masks and regions are seen at a glanc
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def write_preview(scene: Scene, path: str | Path) -> None:
             f"cannot write '{path}': {error.strerror}; choose another place"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _hull(scene: Scene) -> Float64[np.ndarray, "N 3"]:

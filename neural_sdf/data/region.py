@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float64, Int
 from neural_sdf.data.capture import Capture
 from neural_sdf.data.findings import DataError, Finding
 from neural_sdf.data.folder import read_text
+from neural_sdf.data.formats.entries import LARGEST
 from neural_sdf.data.hull import MARGIN, region_of_interest, viewed_place
 from neural_sdf.geometry import Similarity
 
@@ -141,17 +142,20 @@ def _read_region(path: Path) -> Similarity:
         centre = np.array(document["centre"], np.float64)
         radius = np.array(document["radius"], np.float64)
         rotation = np.array(document.get("rotation", np.eye(3)), np.float64)
+    except KeyError as error:
+        raise _unreadable(path, f"it has no {error}") from error
     except (
         ValueError,
         TypeError,
-        KeyError,
         AttributeError,
         RecursionError,
         OverflowError,
     ) as error:
         raise _unreadable(path, error) from error
     shapes = (centre.shape, radius.shape, rotation.shape) == ((3,), (), (3, 3))
-    if not (shapes and np.isfinite(centre).all() and 0 < radius < math.inf):
+    numbers = np.concatenate([centre.ravel(), radius.ravel(), rotation.ravel()])
+    bounded = bool((np.abs(numbers) <= LARGEST).all())
+    if not (shapes and bounded and radius >= 1 / LARGEST):
         raise _unreadable(path, f"centre {centre}, radius {radius}")
     if not np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-6 or np.linalg.det(rotation) < 0:
         raise _unreadable(path, "'rotation' is no rotation")

@@ -85,6 +85,7 @@ def saved_as_jpeg(i, **options):
         path = s.photo(i).with_suffix(".jpg")
         mode = options.pop("mode", "RGB")
         Image.open(s.photo(i)).convert(mode).save(path, **options)
+        s.photo(i).unlink()
         s.frames[i]["file_path"] = str(path.relative_to(s.folder))
 
     return spoil
@@ -113,6 +114,19 @@ def exchanged(poses):
     return poses
 
 
+def exchanged_near(poses):
+    poses[[3, 5]] = poses[[5, 3]]
+    return poses
+
+
+def shuffled(poses):
+    return poses[np.random.default_rng(1).permutation(len(poses))]
+
+
+def turned_by_a_quarter(poses):
+    return poses @ np.array([[0.0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+
 def noisy(poses):
     turns = np.random.default_rng(0).normal(size=(len(poses), 3)) * np.radians(1.0) / 3**0.5
     poses[:, :3, :3] = poses[:, :3, :3] @ Rotation.from_rotvec(turns).as_matrix()
@@ -136,13 +150,16 @@ def stretched_with_exchanged_focal_lengths(s):
 
 def one_half(s):
     """Only the cameras on one side."""
-    kept = [f for f in s.frames if np.array(f["transform_matrix"])[0, 3] > 10]
-    s.frames[:] = kept
+    for i in reversed(range(VIEWS)):
+        if s.frames[i]["transform_matrix"][0][3] <= 10:
+            s.photo(i).unlink()
+            del s.frames[i]
 
 
 def without_masks(views):
     def spoil(s):
         for i in views:
+            s.mask(i).unlink()
             del s.frames[i]["mask_path"]
 
     return spoil
@@ -212,6 +229,10 @@ FAULTS = {
     "poses are in reverse order": (posed(lambda p: p[::-1]), {"wrong-order"}),
     "poses are off by one": (posed(lambda p: np.roll(p, 1, axis=0)), {"wrong-order"}),
     "two photos are exchanged": (posed(exchanged), {"wrong-order"}),
+    "poses are in random order": (posed(shuffled), {"masks-disagree"}),
+    "two photos near each other are exchanged": (posed(exchanged_near), {"wrong-order"}),
+    "the camera is turned by a quarter": (posed(turned_by_a_quarter), {"wrong-axes"}),
+    "a photo has no camera": (lambda s: s.frames.pop(3), {"unused-photos"}),
     "poses are noisy": (posed(noisy), {"pose-noise"}),
     "the region lies beside the object": (centred_elsewhere, {"object-outside"}),
     "the region holds the cameras": (lambda s: s.region(radius=60.0), {"cameras-inside"}),

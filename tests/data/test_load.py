@@ -197,10 +197,9 @@ def test_a_folder_of_no_layout_or_of_two_is_refused(idr_folder, transforms_folde
         load_scene(idr_folder)
 
 
-def test_a_set_without_masks_loads_with_a_warning_and_says_so(idr_folder):
+def test_a_set_without_masks_loads_and_says_so(idr_folder):
     shutil.rmtree(idr_folder / "mask")
-    with pytest.warns(UserWarning, match=r"none of the 12 photos has a mask .*; add masks"):
-        scene = load_scene(idr_folder)
+    scene = load_scene(idr_folder)
     assert not scene.source.has_masks
     assert scene.mask.all()
 

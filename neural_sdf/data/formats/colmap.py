@@ -25,8 +25,9 @@ from neural_sdf.data.capture import (
     refuse_skew,
     view_name,
 )
-from neural_sdf.data.folder import inside, photo_folder, read_bytes, unreadable
+from neural_sdf.data.folder import MOST_MODEL_BYTES, inside, photo_folder, read_bytes, unreadable
 from neural_sdf.data.formats.entries import (
+    LARGEST,
     finite,
     in_order,
     numbers,
@@ -113,7 +114,8 @@ def read_colmap(folder: Path, cameras: str) -> Capture:
     if model is None or suffix is None:
         raise FileNotFoundError(
             f"COLMAP model is not in {folder / cameras}; expected cameras and images, .bin or .txt,"
-            f" in {cameras or 'sparse/0 or sparse'}; set config.data.cameras"
+            f" in {cameras or 'sparse/0 or sparse'}; set config.data.cameras or"
+            " config.data.format"
         )
     binary = suffix == ".bin"
     paths = [model / f"{name}{suffix}" for name in ("cameras", "images", "points3D")]
@@ -201,7 +203,7 @@ def _image(
 def _points(coordinates: array, path: Path) -> Float64[np.ndarray, "N 3"] | None:
     """The points of a flat array; None if there are none."""
     points = np.array(coordinates, np.float64).reshape(-1, 3)
-    if not np.isfinite(points).all():
+    if not (np.abs(points) <= LARGEST).all():
         raise ValueError(f"{path} has a point that is not finite; expected numbers; remove it")
     return points if len(points) else None
 
@@ -211,7 +213,7 @@ def _points(coordinates: array, path: Path) -> Float64[np.ndarray, "N 3"] | None
 
 def _entries(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are neither blank nor a comment."""
-    for number, line in text_lines(path, EXPECTED):
+    for number, line in text_lines(path, EXPECTED, MOST_MODEL_BYTES):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number, line.strip()
 
@@ -234,7 +236,7 @@ def _cameras_text(path: Path) -> Iterator[tuple[int, Camera]]:
 
 def _images_text(path: Path) -> Iterator[Image]:
     """Every image has a second line, of its observations, which may be empty."""
-    lines = text_lines(path, EXPECTED)
+    lines = text_lines(path, EXPECTED, MOST_MODEL_BYTES)
     for line_number, line in lines:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -274,7 +276,7 @@ def _points_text(path: Path) -> Float64[np.ndarray, "N 3"] | None:
 
 
 def _cameras_binary(path: Path) -> Iterator[tuple[int, Camera]]:
-    stream = io.BytesIO(read_bytes(path, EXPECTED))
+    stream = io.BytesIO(read_bytes(path, EXPECTED, MOST_MODEL_BYTES))
     for _ in range(_count(stream, 48, path)):
         number, model, width, height = _unpack(stream, "IiQQ", path)
         where = f"camera {number} of {path}"
@@ -286,7 +288,7 @@ def _cameras_binary(path: Path) -> Iterator[tuple[int, Camera]]:
 
 
 def _images_binary(path: Path) -> Iterator[Image]:
-    stream = io.BytesIO(read_bytes(path, EXPECTED))
+    stream = io.BytesIO(read_bytes(path, EXPECTED, MOST_MODEL_BYTES))
     for _ in range(_count(stream, 73, path)):
         number, *values, camera = _unpack(stream, "I7dI", path)
         name = _read_name(stream, f"image {number}", path)
@@ -296,7 +298,7 @@ def _images_binary(path: Path) -> Iterator[Image]:
 
 
 def _points_binary(path: Path) -> Float64[np.ndarray, "N 3"] | None:
-    stream = io.BytesIO(read_bytes(path, EXPECTED))
+    stream = io.BytesIO(read_bytes(path, EXPECTED, MOST_MODEL_BYTES))
     coordinates = array("d")
     for _ in range(_count(stream, 51, path)):
         entry = _unpack(stream, "Q3d3BdQ", path)

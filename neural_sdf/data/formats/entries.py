@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from neural_sdf.data.capture import View
-from neural_sdf.data.folder import find_masks, read_bytes, unreadable
+from neural_sdf.data.folder import MOST_BYTES, find_masks, read_bytes, unreadable
 
 LARGEST = 1e30  # of any number; far beyond any camera, and products of a few do not overflow
 LOWER_TOLERANCE = 1e-6  # pixels, of the zeros in K
 
 
-def text_lines(path: Path, expected: str) -> Iterator[tuple[int, str]]:
+def text_lines(path: Path, expected: str, most: int = MOST_BYTES) -> Iterator[tuple[int, str]]:
     """Lines of a text file with their numbers from 1.
 
     One at a time, as the list of a file's worth of empty lines takes gigabytes.
@@ -25,11 +25,12 @@ def text_lines(path: Path, expected: str) -> Iterator[tuple[int, str]]:
     Args:
         path: of the file.
         expected: what should be in it, for messages.
+        most: bytes that it may have.
 
     Raises:
         ValueError: if it cannot be read, or is no text.
     """
-    content = io.BytesIO(read_bytes(path, expected))
+    content = io.BytesIO(read_bytes(path, expected, most))
     try:
         yield from enumerate(io.TextIOWrapper(content, "utf-8-sig"), start=1)
     except UnicodeDecodeError as error:

@@ -8,8 +8,11 @@ Per view i the npz holds `world_mat_i` = [K [R | t]; 0 0 0 1], world to pixel wi
 from __future__ import annotations
 
 import io
+import lzma
+import math
 import re
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -20,11 +23,17 @@ from jaxtyping import Float64
 from neural_sdf.data.capture import Capture, View
 from neural_sdf.data.findings import DataError, Finding
 from neural_sdf.data.folder import inside, list_photos, read_bytes, unreadable
+from neural_sdf.data.formats.entries import LARGEST
 from neural_sdf.geometry import Similarity
 
 DEFAULT = ("cameras.npz", "cameras_sphere.npz")
 EXPECTED = "an npz of plain arrays world_mat_i and scale_mat_i"
 MOST_MATRIX_BYTES = 4096  # of a 4 by 4 matrix in an archive: 128 bytes and a header
+UNREADABLE = (  # what a damaged archive or array in it makes
+    *(OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError, OverflowError),
+    *(SyntaxError, struct.error, tokenize.TokenError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 SIMILARITY_TOLERANCE = 1e-4  # relative, of scale_mat from a similarity and between views
 
 
@@ -51,10 +60,10 @@ def read_idr(folder: Path, cameras: str) -> Capture:
     path = _camera_file(folder, cameras)
     arrays = _read_npz(path)
     count = sum(key.startswith("world_mat_") for key in arrays)
+    world_mats = _per_view(arrays, "world_mat", count, path)
     images = _paired(folder / "image", count, path)
     place = folder / "mask"
     masks = _paired(place, count, path) if list_photos(place) else [None] * count
-    world_mats = _per_view(arrays, "world_mat", count, path)
     views = []
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
         origin = f"world_mat_{i} of {path.name}"
@@ -177,16 +186,23 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             large = [n for n in names if archive.getinfo(n).file_size > MOST_MATRIX_BYTES]
             if large:
                 raise ValueError(f"{large[0]} is {archive.getinfo(large[0]).file_size} bytes long")
-            return {
-                name.removesuffix(".npy"): np.load(
-                    io.BytesIO(archive.read(name)), allow_pickle=False
-                )
-                for name in names
-            }
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError) as error:
+            return {name.removesuffix(".npy"): _matrix(archive, name) for name in names}
+    except UNREADABLE as error:
         raise unreadable(path, error, EXPECTED) from error
-    except (zipfile.BadZipFile, zlib.error, SyntaxError, OverflowError, struct.error) as error:
-        raise unreadable(path, error, EXPECTED) from error
+
+
+def _matrix(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """A member, of which no more is unpacked than a matrix has, whatever its headers declare."""
+    with archive.open(name) as member:
+        content = member.read(MOST_MATRIX_BYTES)
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError(f"{name} is of the npy version {version}")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if math.prod(shape) * dtype.itemsize > len(content):
+        raise ValueError(f"{name} is cut off: {dtype} of shape {shape}")
+    return np.load(io.BytesIO(content), allow_pickle=False)
 
 
 def _per_view(
@@ -206,7 +222,14 @@ def _per_view(
                 f"{key} of {path} is {arrays[key].dtype} of shape {arrays[key].shape}; expected"
                 " numbers of shape (4, 4); mend the file"
             )
-    return [arrays[key].astype(np.float64) for key in keys]
+    matrices = [arrays[key].astype(np.float64) for key in keys]
+    large = [k for k, m in zip(keys, matrices, strict=True) if (np.abs(m) > LARGEST).any()]
+    if large:
+        raise ValueError(
+            f"{large[0]} of {path} holds more than {LARGEST:.0e}; expected the numbers of a camera;"
+            " mend the file"
+        )
+    return matrices
 
 
 def _paired(place: Path, count: int, path: Path) -> list[Path]:

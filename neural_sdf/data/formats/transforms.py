@@ -20,10 +20,13 @@ from jaxtyping import Float64
 
 from neural_sdf.data.capture import Capture, View, refuse_skew, view_name
 from neural_sdf.data.findings import listed
-from neural_sdf.data.folder import PHOTO_SUFFIXES, inside, read_text, unreadable
+from neural_sdf.data.folder import PHOTO_SUFFIXES, find_masks, inside, read_text, unreadable
+from neural_sdf.data.formats.entries import LARGEST
 from neural_sdf.data.images import read_header
 from neural_sdf.data.lens import Lens, lens_or_none
 
+MOST_PIXELS = 2**31  # of a side
+SMALLEST_ANGLE = 1e-6  # of a view, radians
 EXPECTED = "a json object with a list 'frames'"
 OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])  # of the camera axes: columns of the pose
 CAMERA_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV")
@@ -48,8 +51,9 @@ def read_transforms(folder: Path, cameras: str) -> Capture:
     """Views of a folder with `transforms_train.json` or, without it, `transforms.json`.
 
     Views of `transforms_test.json`, or of `test_filenames`, are the test split; those of
-    `transforms_val.json`, or of `val_filenames`, are not used. The order is that of the frames in
-    the split files, and of the sorted file names in a single file.
+    `transforms_val.json`, or of `val_filenames`, are not used. Masks are those that the frames
+    name, else those of a folder of masks. The order is that of the frames in the split files, and
+    of the sorted file names in a single file.
 
     Args:
         folder: holds the json files; no path in them may leave it.
@@ -67,6 +71,9 @@ def read_transforms(folder: Path, cameras: str) -> Capture:
     else:
         frames = sorted(_read_frames(folder, "transforms.json"), key=lambda frame: frame.image)
     _refuse_unsupported(frames)
+    if not any(frame.mask for frame in frames):
+        masks = find_masks(folder, [frame.image for frame in frames])
+        frames = [f._replace(mask=mask) for f, mask in zip(frames, masks, strict=True)]
     return Capture(tuple(_view(folder, frame) for frame in frames))
 
 
@@ -171,7 +178,7 @@ def _declares_size(frame: Frame) -> bool:
 
 def _pixels(frame: Frame, key: str) -> int:
     value = _number(frame, key)
-    if value is None or not (value >= 1 and value == round(value)):
+    if value is None or not (1 <= value < MOST_PIXELS and value == round(value)):
         raise ValueError(f"{frame.origin} has {key} = {value}; expected a whole number of pixels")
     return int(value)
 
@@ -203,7 +210,7 @@ def _focal(frame: Frame, axis: str, extent: int) -> float | None:
     focal, angle = _number(frame, f"fl_{axis}"), _number(frame, f"camera_angle_{axis}")
     if focal is not None or angle is None:
         return focal
-    if not 0 < angle < np.pi:
+    if not SMALLEST_ANGLE < angle < np.pi:
         raise ValueError(
             f"{frame.origin} has camera_angle_{axis} = {angle}; expected radians between 0 and pi"
         )
@@ -214,7 +221,7 @@ def _number(frame: Frame, key: str) -> float | None:
     value = frame.settings.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST:
         raise ValueError(f"{frame.origin} has {key} = {value!r:.40}; expected a number; mend it")
     return float(value)
 
@@ -228,9 +235,10 @@ def _pose(frame: Frame) -> Float64[np.ndarray, "4 4"]:
         matrix = np.empty(0)
     if matrix.shape == (3, 4):
         matrix = np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])
-    if matrix.shape != (4, 4):
+    if matrix.shape != (4, 4) or (np.abs(matrix[np.isfinite(matrix)]) > LARGEST).any():
         raise ValueError(
-            f"{frame.origin} has transform_matrix {value!r:.40}; expected 4 rows of 4 numbers"
+            f"{frame.origin} has transform_matrix {value!r:.40}; expected 4 rows of 4 numbers, or"
+            " 3; mend it"
         )
     return matrix
 
