@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import json
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
+from PIL import Image
 
 from neural_sdf import experiment, picture
 from neural_sdf.data import load_scene
@@ -182,6 +184,25 @@ def test_setting_that_cannot_be_used_is_named_and_nothing_is_written(tmp_path, c
     for word in words:
         assert word in str(caught.value)
     assert not workdir.exists()
+
+
+def test_a_workdir_that_is_a_file_is_refused_at_once(tmp_path):
+    (tmp_path / "run").write_text("notes")
+    with pytest.raises(ValueError, match=r"run is a file; expected a folder; set --workdir"):
+        experiment.train(synthetic(), tmp_path / "run")
+    assert (tmp_path / "run").read_text() == "notes"
+
+
+def test_photos_without_masks_are_refused_before_anything_is_written(tmp_path, idr_folder):
+    shutil.rmtree(idr_folder / "mask")
+    config = config_of("photos", data__path=str(idr_folder), data__downscale=1)
+    with pytest.raises(ValueError, match=r"neither masks nor alpha .*; add masks"):
+        experiment.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_draws_its_scene(finished):
+    assert Image.open(finished / "scene.png").size == (960, 960)
 
 
 @pytest.mark.parametrize(

@@ -241,3 +241,14 @@ def test_a_warning_of_others_says_where_it_is_from(folder):
     result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
     assert result.stderr.startswith("warning: ")
     assert "script.py, line 1: DeprecationWarning: old" in result.stderr
+
+
+def test_a_reader_of_the_output_that_stops_early_is_no_error(folder):
+    script = "import subprocess, sys; p = subprocess.Popen([sys.executable, *sys.argv[1:]], "
+    script += "stdout=subprocess.PIPE, stderr=subprocess.PIPE); p.stdout.readline(); "
+    script += "p.stdout.close(); print(p.stderr.read().decode()); sys.exit(p.wait())"
+    do = (
+        "print('first', flush=True)\nimport time; time.sleep(0.3)\nprint(9999 * 'more', flush=True)"
+    )
+    result = python("-c", script, "script.py", "--config=config.py", f"--do={do}", cwd=folder)
+    assert (result.stdout.strip(), result.returncode) == ("", 1)
