@@ -18,6 +18,7 @@ from PIL import Image
 
 from neural_sdf import experiment, picture
 from neural_sdf.data import load_scene
+from neural_sdf.data.prepare import prepare_dataset
 from neural_sdf.fields import FIELDS
 from neural_sdf.rendering import RENDERERS
 from neural_sdf.run import build, compile_step
@@ -199,6 +200,19 @@ def test_photos_without_masks_are_refused_before_anything_is_written(tmp_path, i
     with pytest.raises(ValueError, match=r"neither masks nor alpha .*; add masks"):
         experiment.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_training_from_a_dataset_gives_the_parameters_of_training_from_the_folder(
+    tmp_path, transforms_folder
+):
+    dataset = prepare_dataset(transforms_folder, tmp_path / "datasets")
+    trained = []
+    for path in (transforms_folder, dataset):
+        config = config_of("photos", data__path=str(path), train__steps=3, train__warmup=1)
+        experiment.train(config, tmp_path / f"run{len(trained)}")
+        trained.append(experiment.load_trained(tmp_path / f"run{len(trained)}").params)
+    for one, other in zip(*map(jax.tree.leaves, trained), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_run_draws_its_scene(finished):

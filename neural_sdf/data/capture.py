@@ -23,6 +23,40 @@ FARTHEST = 1e6  # focal length over photo side, or the other way round
 RIGID_TOLERANCE = 1e-3  # of RᵀR from the identity; a file rounded to four decimals passes
 
 
+class Stored(NamedTuple):
+    """An image file that lies in a dataset and not in a folder; used where a path is.
+
+    Attributes:
+        name: of the file, in the folder that it came from.
+        content: PNG or JPEG.
+    """
+
+    name: str
+    content: bytes
+
+    def is_file(self) -> bool:
+        """As of a path: it is there."""
+        return True
+
+    def __str__(self) -> str:
+        """The name, as messages give it."""
+        return self.name
+
+
+ImageFile = Path | Stored
+
+
+def image_path(image: ImageFile) -> Path:
+    """The path of an image that lies in a folder.
+
+    Raises:
+        TypeError: if it lies in a dataset.
+    """
+    if isinstance(image, Stored):
+        raise TypeError(f"image {image} lies in a dataset; expected a file")
+    return image
+
+
 class View(NamedTuple):
     """One photo with its camera.
 
@@ -40,8 +74,8 @@ class View(NamedTuple):
 
     name: str
     origin: str
-    image: Path
-    mask: Path | None
+    image: ImageFile
+    mask: ImageFile | None
     intrinsics: Float64[np.ndarray, "3 3"]
     world_from_camera: Float64[np.ndarray, "4 4"]
     size: tuple[int, int] | None = None

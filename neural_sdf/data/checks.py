@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from neural_sdf.data.capture import View, intrinsics_fault, pose_fault
+from neural_sdf.data.capture import ImageFile, View, intrinsics_fault, pose_fault
 from neural_sdf.data.findings import Finding, listed, names
 from neural_sdf.data.folder import list_photos
 from neural_sdf.data.images import Header, ImageError, pinhole_camera, read_header
@@ -48,7 +48,7 @@ def missing_files(views: Sequence[View], folder: Path, *, skip: bool) -> Iterato
 
 def unused_photos(views: Sequence[View]) -> Iterator[Finding]:
     """Photos beside those of the views that have no camera."""
-    used = {view.image for view in views}
+    used = {view.image for view in views if isinstance(view.image, Path)}
     unused = sorted(
         photo
         for place in {image.parent for image in used}
@@ -290,12 +290,16 @@ def unseen_share(directions: Float64[np.ndarray, "V 3"]) -> float:
     return float(np.mean((normals @ directions.T).max(axis=1) < WELL_SEEN))
 
 
-def _inside(path: Path, folder: Path) -> Path:
-    return path.relative_to(folder) if path.is_relative_to(folder) else path
+def _inside(path: ImageFile, folder: Path) -> ImageFile:
+    if isinstance(path, Path) and path.is_relative_to(folder):
+        return path.relative_to(folder)
+    return path
 
 
 def _size_finding(
-    images: Iterable[tuple[View, Path, Header, tuple[int, int] | None]], expected: str, remedy: str
+    images: Iterable[tuple[View, ImageFile, Header, tuple[int, int] | None]],
+    expected: str,
+    remedy: str,
 ) -> Iterator[Finding]:
     wrong = [(v, p, h, size) for v, p, h, size in images if size is not None and h[:2] != size]
     if wrong:

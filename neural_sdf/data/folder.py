@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,26 @@ LONGEST_PATH = 1024  # characters
 LONGEST_NAME = 240  # bytes of a file's name, so that a suffix may follow
 MOST_BYTES = 2**26  # of a file of cameras: a hundred thousand frames of json
 MOST_MODEL_BYTES = 2**30  # of a file that holds points, too
+
+
+def find_set(path: str | Path) -> Path:
+    """The folder of a photo set: a path, or the name of a prepared dataset.
+
+    A dataset, `name` or `name:1.0.0`, is looked for in `datasets_folder()`; of several versions the
+    latest is taken. What is neither is left as it is.
+    """
+    folder = Path(path).expanduser()
+    name, _, version = str(path).partition(":")
+    if folder.exists() or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        return folder
+    found = datasets_folder().glob(f"{name}/{version or '*'}")
+    versions = [place for place in found if re.fullmatch(r"\d+\.\d+\.\d+", place.name)]
+    return max(versions, key=lambda place: [int(n) for n in place.name.split(".")], default=folder)
+
+
+def datasets_folder() -> Path:
+    """Where datasets are prepared and looked for, as TensorFlow Datasets has it."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
 def inside(folder: Path, name: Any, what: str) -> Path:

@@ -7,11 +7,11 @@ Files whose meaning would have to be guessed (CMYK, float, rotated by EXIF) are 
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Shaped, UInt8
 from PIL import ExifTags, Image
 
 from neural_sdf.data import lens as lenses
-from neural_sdf.data.capture import View
+from neural_sdf.data.capture import ImageFile, Stored, View
 
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 LUMA = np.array(
@@ -45,7 +45,7 @@ class Header(NamedTuple):
     has_alpha: bool
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: ImageFile) -> Header:
     """Size and transparency of an image file.
 
     Raises:
@@ -113,8 +113,46 @@ def downscale_intrinsics(
     return intrinsics / np.array([[factor], [factor], [1.0]])
 
 
+def photo_file(path: ImageFile) -> bytes:
+    """A photo as a PNG or JPEG of 8-bit RGB or RGBA with the pixels that `read_view` reads.
+
+    The file's own content where it is one.
+
+    Raises:
+        ImageError: if it cannot be used.
+    """
+    with _opened(path) as image:
+        image.load()
+        _refuse_rotation(image, path)
+        is_plain = image.format in ("PNG", "JPEG") and image.mode in ("RGB", "RGBA")
+        if is_plain and "transparency" not in image.info:
+            return path.content if isinstance(path, Stored) else path.read_bytes()
+        if _has_alpha(image):
+            return as_png(np.asarray(image.convert("RGBA")))
+    return as_png(np.asarray(_read_rgb(path, background=1.0)[0], np.uint8))
+
+
+def mask_file(view: View, *, mask_shows: str) -> bytes | None:
+    """A view's mask as a grey PNG, 255 on the object; its alpha channel where it has no mask.
+
+    None where it has neither.
+    """
+    if view.mask is not None:
+        inside = _read_mask(view.mask) == (mask_shows == "object")
+        return as_png(np.where(inside, 255, 0).astype(np.uint8))
+    _, alpha = _read_rgb(view.image, background=1.0)
+    return None if alpha is None else as_png(np.rint(255 * alpha).astype(np.uint8))
+
+
+def as_png(pixels: UInt8[np.ndarray, "H W *c"]) -> bytes:
+    """Pixels as the content of a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
 def _read_rgb(
-    path: Path, background: float
+    path: ImageFile, background: float
 ) -> tuple[Shaped[np.ndarray, "H W 3"], Float[np.ndarray, "H W"] | None]:
     """Values in [0, 255], with transparency laid on the background, and alpha in [0, 1] if any."""
     with _opened(path) as image:
@@ -132,7 +170,7 @@ def _read_rgb(
     return rgb + np.float32(255 * background) * (1 - alpha[..., None]), alpha
 
 
-def _read_mask(path: Path) -> Bool[np.ndarray, "H W"]:
+def _read_mask(path: ImageFile) -> Bool[np.ndarray, "H W"]:
     """True where the grey value is above half; what is transparent is background."""
     rgb, _ = _read_rgb(path, background=0.0)
     return rgb @ LUMA > HALF
@@ -143,10 +181,11 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: ImageFile) -> Iterator[Image.Image]:
     """An image file of a kind that is read; whatever Pillow meets inside it names the file."""
     try:
-        with Image.open(path) as image:
+        file = io.BytesIO(path.content) if isinstance(path, Stored) else path
+        with Image.open(file) as image:
             if not _is_read(image):
                 raise ImageError(
                     "colour-mode",
@@ -163,7 +202,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> ImageError:
+def _unreadable(path: ImageFile, error: Exception) -> ImageError:
     # Pillow's own sentence for a file that is no image ends with its path; say it once.
     reason = str(error).replace(f" {str(path)!r}", "")
     return ImageError(
@@ -179,7 +218,7 @@ def _is_read(image: Image.Image) -> bool:
     return image.mode in EIGHT_BIT or sixteen_bit
 
 
-def _refuse_rotation(image: Image.Image, path: Path) -> None:
+def _refuse_rotation(image: Image.Image, path: ImageFile) -> None:
     """Stops at a photo to be shown turned: its camera may mean the stored pixels or the shown."""
     if image.format == "PNG" and "exif" not in image.info:
         return  # getexif would decode all pixels to look behind them

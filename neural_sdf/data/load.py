@@ -12,6 +12,7 @@ from neural_sdf.data import checks
 from neural_sdf.data.capture import Capture, View
 from neural_sdf.data.diagnosis import Views, diagnose
 from neural_sdf.data.findings import DataError, Finding, Report, settle
+from neural_sdf.data.folder import find_set
 from neural_sdf.data.formats import FORMATS
 from neural_sdf.data.images import Header
 from neural_sdf.data.photos import read_photos
@@ -46,7 +47,7 @@ def load_scene(
     `region.find_region`. Lens distortion is undone in the photos.
 
     Args:
-        path: folder of the photo set.
+        path: folder of the photo set, or name of a prepared dataset (`folder.find_set`).
         format: name in `FORMATS`, or "auto" to recognise the layout by its files.
         downscale: photos are reduced by this integer factor, by box average.
         cameras: name of the camera file or folder, in layouts that leave a choice; empty for the
@@ -112,7 +113,7 @@ def survey(
     """
     _check_settings(downscale, background, mask_shows)
     centre, radius = given_region(centre, radius, box)
-    folder, capture = Path(path).expanduser(), read_capture(path, format=format, cameras=cameras)
+    folder, capture = find_set(path), read_capture(path, format=format, cameras=cameras)
     usable, headers = usable_views(folder, capture, skip_missing=skip_missing, report=report)
     if not usable:
         return None
@@ -173,11 +174,12 @@ def recognise(path: str | Path, format: str) -> str:
             f"photo format {format!r} is unknown; expected one of"
             f" {['auto', 'synthetic', *FORMATS]}; set config.data.format"
         )
-    folder = Path(path).expanduser()
+    folder = find_set(path)
     if not str(path) or not folder.is_dir():
         raise FileNotFoundError(
             f"photo folder {str(path)!r} is {'a file' if folder.is_file() else 'not there'};"
-            " expected a folder of photos with cameras; set config.data.path"
+            " expected a folder of photos with cameras, or the name of a dataset; set"
+            " config.data.path"
         )
     if format != "auto":
         return format  # some folders hold several layouts; the reader tells what it misses
@@ -194,7 +196,7 @@ def recognise(path: str | Path, format: str) -> str:
 def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
     """The cameras of a folder, by the reader of its layout; errors are those of `recognise`."""
     name = recognise(path, format)
-    return FORMATS[name].read(Path(path).expanduser(), cameras)
+    return FORMATS[name].read(find_set(path), cameras)
 
 
 def usable_views(

@@ -105,8 +105,9 @@ def find_region(
     """
     if centre is not None and radius is not None:
         return Region(_sphere(centre, radius), "the settings")
-    if (folder / FILE).is_file():
-        found = Region(_read_region(folder / FILE), FILE)
+    written = written_region(folder)
+    if written is not None:
+        found = Region(written, FILE)
     elif capture.world_from_scene is not None:
         found = Region(capture.world_from_scene, "the camera file")
     elif masks is not None:
@@ -123,6 +124,15 @@ def find_region(
     scale = frame.scale if radius is None else np.array(radius, np.float64)
     place = frame.translation if centre is None else np.asarray(centre, np.float64)
     return Region(Similarity(scale, frame.rotation, place), f"{by} and the settings")
+
+
+def written_region(folder: Path) -> Similarity | None:
+    """The region in `region.json` beside the photos; None if there is none.
+
+    Raises:
+        DataError: if the file names no sphere.
+    """
+    return _read_region(folder / FILE) if (folder / FILE).is_file() else None
 
 
 def write_region(folder: Path, world_from_scene: Similarity) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
-from neural_sdf.data.capture import Capture, View
+from neural_sdf.data.capture import Capture, ImageFile, View, image_path
 from neural_sdf.data.formats import FORMATS
 from neural_sdf.data.region import write_region
 from neural_sdf.data.scene import Scene, view_pixels
@@ -136,8 +136,8 @@ def _write_images(scene: Scene, i: int, view: View) -> None:
         _write_png(view.mask, 255 * np.asarray(scene.mask[here], np.uint8).reshape(view.size))
 
 
-def _write_png(path: Path, values: UInt8[np.ndarray, "h w *c"]) -> None:
+def _write_png(image: ImageFile, values: UInt8[np.ndarray, "h w *c"]) -> None:
     # Through memory, so that a full disk is an error of this package's own call (see `launch`).
     content = io.BytesIO()
     Image.fromarray(values).save(content, "png")
-    path.write_bytes(content.getvalue())
+    image_path(image).write_bytes(content.getvalue())

@@ -3,6 +3,7 @@
 from neural_sdf.data.capture import Format
 from neural_sdf.data.formats.blended_mvs import is_blended_mvs, read_blended_mvs
 from neural_sdf.data.formats.colmap import is_colmap, read_colmap, write_colmap
+from neural_sdf.data.formats.dataset import is_dataset, read_dataset
 from neural_sdf.data.formats.idr import is_idr, read_idr, write_idr
 from neural_sdf.data.formats.llff import is_llff, read_llff
 from neural_sdf.data.formats.middlebury import is_middlebury, read_middlebury
@@ -10,6 +11,7 @@ from neural_sdf.data.formats.projections import is_projections, read_projections
 from neural_sdf.data.formats.transforms import is_transforms, read_transforms, write_transforms
 
 FORMATS: dict[str, Format] = {
+    "dataset": Format("dataset_info.json and checksums.json", is_dataset, read_dataset),
     "idr": Format("image/ and an npz of cameras", is_idr, read_idr, write_idr, ("image", "mask")),
     "transforms": Format(
         "transforms_train.json or transforms.json", is_transforms, read_transforms, write_transforms

@@ -21,6 +21,7 @@ from scipy.spatial.transform import Rotation
 from neural_sdf.data.capture import (
     Capture,
     View,
+    image_path,
     pose_from_extrinsics,
     refuse_skew,
     view_name,
@@ -373,7 +374,7 @@ def write_colmap(folder: Path, capture: Capture) -> None:
         if key not in ids:
             ids[key] = len(ids) + 1
             cameras.append(f"{ids[key]} {_camera_line(view)}\n")
-        name = view.image.relative_to(photos).as_posix()
+        name = image_path(view.image).relative_to(photos).as_posix()
         images.append(f"{i} {_pose_line(view)} {ids[key]} {name}\n\n")
     points = [] if capture.points is None else capture.points.tolist()
     lines = [f"{i} {_spelled(point)} 128 128 128 0\n" for i, point in enumerate(points, start=1)]
@@ -389,7 +390,11 @@ def write_colmap(folder: Path, capture: Capture) -> None:
 def _refuse_unwritable(views: Sequence[View], photos: Path, model: Path) -> None:
     """Stops at what would not be read as it was written."""
     refuse_skew(views, "COLMAP")
-    strange = [view.name for view in views if view.size is None or photos not in view.image.parents]
+    strange = [
+        view.name
+        for view in views
+        if view.size is None or photos not in image_path(view.image).parents
+    ]
     if strange:
         raise ValueError(
             f"view {strange[0]!r} has no size or its photo is not in {photos}; expected both; copy"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from neural_sdf.data.capture import View
+from neural_sdf.data.capture import View, image_path
 from neural_sdf.data.folder import MOST_BYTES, find_masks, read_bytes, unreadable
 
 LARGEST = 1e30  # of any number; far beyond any camera, and products of a few do not overflow
@@ -122,7 +122,7 @@ def in_order(folder: Path, views: Sequence[View], path: Path) -> tuple[View, ...
     """
     if not views:
         raise ValueError(f"{path} holds no cameras; expected one for each photo; add them")
-    views = sorted(views, key=lambda view: view.image)
+    views = sorted(views, key=lambda view: image_path(view.image))
     by_name = sorted(views, key=lambda view: view.name)
     for one, other in itertools.pairwise(by_name):
         if one.name == other.name:
@@ -130,5 +130,5 @@ def in_order(folder: Path, views: Sequence[View], path: Path) -> tuple[View, ...
                 f"{one.origin} and {other.origin} in {folder} are both of a photo {one.name!r:.80};"
                 " expected one camera for each photo; remove one or rename its photo"
             )
-    masks = find_masks(folder, [view.image for view in views])
+    masks = find_masks(folder, [image_path(view.image) for view in views])
     return tuple(v._replace(mask=mask) for v, mask in zip(views, masks, strict=True))

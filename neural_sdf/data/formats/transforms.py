@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from neural_sdf.data.capture import Capture, View, refuse_skew, view_name
+from neural_sdf.data.capture import Capture, ImageFile, View, image_path, refuse_skew, view_name
 from neural_sdf.data.findings import listed
 from neural_sdf.data.folder import PHOTO_SUFFIXES, find_masks, inside, read_text, unreadable
 from neural_sdf.data.formats.entries import LARGEST
@@ -274,5 +274,5 @@ def _frame(folder: Path, view: View) -> dict[str, Any]:
     }
 
 
-def _relative(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
+def _relative(folder: Path, image: ImageFile) -> str:
+    return image_path(image).relative_to(folder).as_posix()

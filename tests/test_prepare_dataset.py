@@ -1,0 +1,54 @@
+"""The script that turns a photo set into a dataset."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neural_sdf.data import load_scene
+
+SCRIPT = Path(__file__).parents[1] / "scripts/prepare_dataset.py"
+
+
+def prepare(folder: Path, *arguments: str):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        cwd=folder,
+        env=os.environ | {"TFDS_DATA_DIR": str(folder / "datasets")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_script_writes_the_dataset_and_says_how_to_train_on_it(tmp_path, idr_folder):
+    result = prepare(tmp_path, "--path=idr", "--name=ball")
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "datasets/ball/1.0.0"
+    assert result.stdout == f"dataset: {folder}; train on it with --config.data.path={folder}\n"
+    assert load_scene(folder).source == load_scene(idr_folder).source
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["--path is missing"]),
+        (["--path=no_such_set"], ["no_such_set", "set --path"]),
+        (["--path=idr", "--name=My Set"], ["'My Set'", "'my_set'", "--name"]),
+        (["--path=idr", "--cameras=other.npz"], ["other.npz", "set --cameras"]),
+        (["--path=idr", "--data_dir=idr/cameras.npz"], ["cannot be written", "--data_dir"]),
+    ],
+)
+def test_mistake_is_one_line_and_status_2_and_nothing_is_written(
+    tmp_path, idr_folder, arguments, words
+):
+    before = sorted(tmp_path.rglob("*"))
+    result = prepare(tmp_path, *arguments)
+    assert result.returncode == 2, result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if "WARNING" not in line]
+    assert line.startswith("error: ")
+    for word in words:
+        assert word in line
+    assert sorted(tmp_path.rglob("*")) == before
