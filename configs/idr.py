@@ -58,6 +58,7 @@ def get_config() -> ConfigDict:
             march=dict(dmin=1e-2, max_steps=40),
             # Colours here are in [0, 1], in the paper in [-1, 1]: twice its colour weight of 1.
             weights=dict(colour=2.0, eikonal=0.1, mask=100.0),
+            device_photos=4.0,  # GiB; photos that take more stay on the host
             log_every=100,
             checkpoint_every=1000,
         ),

@@ -50,6 +50,7 @@ def get_config() -> ConfigDict:
             decay="cosine",
             march=dict(dmin=1e-2, max_steps=40),  # coarser than for images, and faster
             weights=dict(colour=1.0, eikonal=0.1, mask=30.0),
+            device_photos=4.0,  # GiB; photos that take more stay on the host
             log_every=50,
             checkpoint_every=500,
         ),

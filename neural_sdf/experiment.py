@@ -16,7 +16,14 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from neural_sdf import resume
-from neural_sdf.data import Scene, background_colour, load_scene, write_preview
+from neural_sdf.data import (
+    Memory,
+    Scene,
+    background_colour,
+    load_scene,
+    scene_memory,
+    write_preview,
+)
 from neural_sdf.evaluation import compare_meshes, compile_views, evaluate_view
 from neural_sdf.export import (
     MeshSummary,
@@ -32,7 +39,7 @@ from neural_sdf.export import (
 )
 from neural_sdf.geometry import Similarity
 from neural_sdf.launch import check_backend
-from neural_sdf.run import Config, Run, build, compile_step
+from neural_sdf.run import Config, Run, build, compile_step, photo_feed
 from neural_sdf.tracing import sample_grid
 from neural_sdf.training import (
     Checkpoints,
@@ -40,6 +47,8 @@ from neural_sdf.training import (
     Progress,
     Stop,
     available_memory,
+    gib,
+    host_memory,
 )
 
 
@@ -61,6 +70,7 @@ def train(config: Config, workdir: str | Path) -> None:
         raise ValueError(f"workdir {workdir} is a file; expected a folder; set --workdir")
     run = build(config)
     changes = resume.changes(config.to_dict(), workdir)
+    print(describe_memory(config, scene_memory(**config.data)), flush=True)
     scene = load_scene(**config.data)
     require_masks(scene)
     print(describe_scene(scene), flush=True)
@@ -82,15 +92,15 @@ def train(config: Config, workdir: str | Path) -> None:
     else:
         print(f"nothing left to do up to step {steps}; to train on, raise config.train.steps")
     log = MetricLog(workdir / "metrics.jsonl", step=first)
-    device_scene = jax.device_put(scene)
     with (
+        contextlib.closing(photo_feed(config, scene)) as photos,
         contextlib.closing(checkpoints),
         contextlib.closing(log),
         Progress(step=first, steps=steps, rays=config.train.batch_size) as progress,
         Stop() as stop,
     ):
         for done in range(first + 1, steps + 1):
-            state, metrics = step(state, device_scene)
+            state, metrics = step(state, photos(done - 1))
             metrics = {name: float(x) for name, x in jax.device_get(metrics).items()}
             check_finite(metrics, done)
             if done % config.train.log_every == 0 or done == steps:
@@ -263,6 +273,26 @@ def check_finite(metrics: dict[str, float], step: int) -> None:
             f"{', '.join(terms)} is not finite at step {step}; no checkpoint of it is written; "
             "lower config.train.learning_rate, or mend the photos' masks and cameras"
         )
+
+
+def describe_memory(config: Config, memory: Memory) -> str:
+    """One line for a person, before photos are read: how much memory they take, and where.
+
+    Raises:
+        ValueError: if the machine has less.
+    """
+    free = host_memory()
+    if free is not None and memory.reading > free:
+        raise ValueError(
+            f"the photos need {gib(memory.reading)} of memory while they are read; expected at most"
+            f" the {gib(free)} that are free; raise config.data.downscale"
+        )
+    fits = memory.kept <= config.train.device_photos * 2**30
+    place = "on the device" if fits else "on the host"
+    return (
+        f"photos take {gib(memory.kept)}, {gib(memory.reading)} while they are read; they are kept"
+        f" {place} (config.train.device_photos={config.train.device_photos:g} GiB)"
+    )
 
 
 def require_masks(scene: Scene) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from neural_sdf.data import Scene
+from neural_sdf.data import DeviceFeed, Drawn, HostFeed, Scene, drawn_shapes
 from neural_sdf.fields import FIELDS, Field
 from neural_sdf.program_cache import seal_programs
 from neural_sdf.rendering import RENDERERS, Rendering
@@ -22,6 +22,7 @@ from neural_sdf.training import (
     doubling_sharpness,
     gib,
     init_state,
+    step_keys,
     train_step,
 )
 
@@ -35,7 +36,7 @@ class Run(NamedTuple):
         field: shape and colour.
         render: (params, rays, *, background, known) -> Rendering, as finely as images are made.
         init: makes the state before the first step.
-        step: (state, scene) -> (state, metrics), jitted; the state passed in is used up.
+        step: (state, photos) -> (state, metrics), jitted; the state passed in is used up.
     """
 
     field: Field
@@ -57,6 +58,11 @@ def build(config: Config) -> Run:
                 f"train {name} is {settings[name]}; expected at least 1; set config.train.{name}"
             )
     _check_not_negative(settings)
+    if not settings.device_photos >= 0:
+        raise ValueError(
+            f"train device_photos is {settings.device_photos}; expected GiB, at least 0; set"
+            " config.train.device_photos"
+        )
     field = _chosen(FIELDS, config.field, "field")()
     render = functools.partial(_chosen(RENDERERS, config.render, "render"), field)
     coarse = functools.partial(render, **settings.march.to_dict())
@@ -84,12 +90,12 @@ def build(config: Config) -> Run:
 
 def compile_step(
     config: Config, scene: Scene, *, available: int | None
-) -> Callable[[TrainState, Scene], tuple[TrainState, dict]]:
+) -> Callable[[TrainState, Scene | Drawn], tuple[TrainState, dict]]:
     """The run's step, compiled before the first; prints the time and the memory that it needs.
 
     Args:
         config: of the run.
-        scene: as it will be passed to the step.
+        scene: that is trained on.
         available: bytes that the step may take, scene and state included; None for no limit.
 
     Raises:
@@ -100,7 +106,10 @@ def compile_step(
         other = copy.deepcopy(config)
         other.train.batch_size = batch_size
         run = build(other)
-        return run.step.lower(jax.eval_shape(run.init), jax.eval_shape(lambda x: x, scene))
+        photos = jax.eval_shape(lambda x: x, scene)
+        if not fits_device(config, scene):
+            photos = drawn_shapes(scene, batch_size)
+        return run.step.lower(jax.eval_shape(run.init), photos)
 
     start = time.perf_counter()
     program, needed = compile_within(lower, config.train.batch_size, available)
@@ -109,6 +118,18 @@ def compile_step(
     limit = "" if available is None else f" of {gib(available)}"
     print(f"compiled the step in {seconds:.1f} s; it needs {gib(needed)}{limit}", flush=True)
     return program
+
+
+def fits_device(config: Config, scene: Scene) -> bool:
+    """Whether the photos are within the budget for the device, `config.train.device_photos`."""
+    return scene.rgb.nbytes + scene.mask.nbytes <= config.train.device_photos * 2**30
+
+
+def photo_feed(config: Config, scene: Scene) -> DeviceFeed | HostFeed:
+    """What gives the step its photos: all at once if the device has room, else a batch a step."""
+    if fits_device(config, scene):
+        return DeviceFeed(scene)
+    return HostFeed(scene, config.train.batch_size, lambda step: step_keys(config.seed, step)[0])
 
 
 def _chosen(choices: dict[str, Callable], section: Config, what: str) -> Callable:

@@ -215,6 +215,22 @@ def test_training_from_a_dataset_gives_the_parameters_of_training_from_the_folde
         np.testing.assert_array_equal(one, other)
 
 
+def test_photos_that_stay_on_the_host_give_the_same_parameters(tmp_path, transforms_folder, capsys):
+    """A set four times the budget for the device."""
+    size = 12 * 36 * 48 * 4
+    trained = []
+    for budget in (4.0, size / 4 / 2**30):
+        settings = {"train__steps": 4, "train__warmup": 1, "train__device_photos": budget}
+        config = config_of("photos", data__path=str(transforms_folder), **settings)
+        experiment.train(config, tmp_path / f"run{len(trained)}")
+        trained.append(experiment.load_trained(tmp_path / f"run{len(trained)}").params)
+    said = capsys.readouterr().out
+    assert "kept on the device (config.train.device_photos=4 GiB)" in said
+    assert "kept on the host" in said
+    for one, other in zip(*map(jax.tree.leaves, trained), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
 def test_a_run_draws_its_scene(finished):
     assert Image.open(finished / "scene.png").size == (960, 960)
 

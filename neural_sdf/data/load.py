@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -15,12 +17,13 @@ from neural_sdf.data.findings import DataError, Finding, Report, settle
 from neural_sdf.data.folder import find_set
 from neural_sdf.data.formats import FORMATS
 from neural_sdf.data.images import Header
-from neural_sdf.data.photos import read_photos
+from neural_sdf.data.photos import PIXEL_BYTES, Memory, photo_memory, read_photos
 from neural_sdf.data.region import find_region, given_region
 from neural_sdf.data.scene import Scene, Source
 from neural_sdf.data.synthetic import synthetic_scene
 from neural_sdf.geometry import Similarity, inverse, transform_points
 
+SYNTHETIC_VIEWS = 48
 MASKS_SHOW = ("object", "background")
 
 
@@ -80,6 +83,34 @@ def load_scene(
     scene = survey(path, **settings, report=_settle)
     assert scene is not None  # settle stops at the first error
     return scene
+
+
+def scene_memory(path: str | Path, **settings: Any) -> Memory:
+    """How much memory `load_scene` of the same settings takes for pixels, before it reads them.
+
+    Raises:
+        ValueError: as `load_scene` does of files that are missing or cannot be used.
+        FileNotFoundError: as `load_scene` does.
+    """
+    downscale = settings.get("downscale", 1)
+    if settings.get("format") == "synthetic":
+        _check_settings(downscale, 1.0, "object")
+        kept = PIXEL_BYTES * SYNTHETIC_VIEWS * (128 // downscale) ** 2
+        return Memory(kept, kept)
+    _check_settings(
+        downscale, settings.get("background", 1.0), settings.get("mask_shows", "object")
+    )
+    choice = {"format": settings.get("format", "auto"), "cameras": settings.get("cameras", "")}
+    capture = read_capture(path, **choice)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # load_scene will warn
+        views, headers = usable_views(
+            find_set(path),
+            capture,
+            skip_missing=settings.get("skip_missing", False),
+            report=_settle,
+        )
+    return photo_memory(views, headers, downscale=downscale)
 
 
 def survey(

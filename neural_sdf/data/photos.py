@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -21,6 +22,11 @@ from neural_sdf.data.images import (
 )
 
 MOST_PIXELS = 2**31 - 1  # positions in the pixel buffer are int32
+
+
+PIXEL_BYTES = 4  # of a pixel in a scene: red, green, blue and mask
+READING_BYTES = 32  # of a pixel at full size while its photo is read and reduced
+LENS_BYTES = 24  # more of it where distortion is undone
 
 
 class Photos(NamedTuple):
@@ -46,6 +52,30 @@ class Photos(NamedTuple):
         """The mask of each view."""
         parts = np.split(self.mask, self.offsets[1:-1])
         return [part.reshape(size) for part, size in zip(parts, self.sizes, strict=True)]
+
+
+class Memory(NamedTuple):
+    """What the pixels of a set take, bytes: afterwards, and at most while they are read."""
+
+    kept: int
+    reading: int
+
+
+def photo_memory(views: Sequence[View], headers: Mapping[str, Header], *, downscale: int) -> Memory:
+    """How much memory `read_photos` needs, before anything is read."""
+    full = [pinhole_camera(view, headers[view.name])[1] for view in views]
+    kept = PIXEL_BYTES * int(_reduced_sizes(full, downscale).prod(axis=1, dtype=np.int64).sum())
+    largest = max(
+        headers[view.name].height
+        * headers[view.name].width
+        * (READING_BYTES + (LENS_BYTES if view.lens else 0))
+        for view in views
+    )
+    return Memory(kept, kept + largest * min(_num_readers(), len(views)))
+
+
+def _num_readers() -> int:
+    return os.cpu_count() or 1
 
 
 def read_photos(
@@ -86,7 +116,7 @@ def read_photos(
         rgb[here], mask[here] = photo.reshape(-1, 3), inside.ravel()
         return None
 
-    with ThreadPoolExecutor() as pool:  # decoding releases the interpreter's lock
+    with ThreadPoolExecutor(_num_readers()) as pool:  # decoding releases the interpreter's lock
         errors = list(pool.map(fill, range(len(views))))
     failed = [(view, error) for view, error in zip(views, errors, strict=True) if error]
     return Photos(rgb, mask, offsets, sizes, intrinsics, failed)

@@ -3,8 +3,15 @@
 from neural_sdf.training.checkpoints import Checkpoints
 from neural_sdf.training.log import MetricLog, Progress
 from neural_sdf.training.losses import LOSSES
-from neural_sdf.training.memory import available_memory, compile_within, gib
-from neural_sdf.training.step import TrainState, adam, doubling_sharpness, init_state, train_step
+from neural_sdf.training.memory import available_memory, compile_within, gib, host_memory
+from neural_sdf.training.step import (
+    TrainState,
+    adam,
+    doubling_sharpness,
+    init_state,
+    step_keys,
+    train_step,
+)
 from neural_sdf.training.stop import Stop
 
 __all__ = [
@@ -19,6 +26,8 @@ __all__ = [
     "compile_within",
     "doubling_sharpness",
     "gib",
+    "host_memory",
     "init_state",
+    "step_keys",
     "train_step",
 ]

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from neural_sdf.data import Scene, sample_batch
+from neural_sdf.data import Drawn, Scene, drawn_batch, sample_batch
 from neural_sdf.fields import Field
 from neural_sdf.rendering import Rendering
 from neural_sdf.tracing import MAX_STEPS, DistanceGrid, refresh, sample_grid
@@ -45,6 +46,12 @@ def init_state(field: Field, optimizer: optax.GradientTransformation, key: Array
     return TrainState(jnp.int32(0), params, optimizer.init(params), known, jnp.float32(0))
 
 
+def step_keys(seed: int, step: Int[ArrayLike, ""]) -> tuple[Array, Array]:
+    """The keys of a step's batch and of its points off the surface."""
+    batch_key, point_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
+    return batch_key, point_key
+
+
 def train_step(
     field: Field,
     render: Render,
@@ -56,7 +63,9 @@ def train_step(
     weights: Mapping[str, float],
     sharpness: Callable[[Array], Array],
 ) -> jax.stages.Wrapped:
-    """The jitted step, (state, scene) -> (state, metrics); the state passed in is used up.
+    """The jitted step, (state, photos) -> (state, metrics); the state passed in is used up.
+
+    Photos are a whole scene, which the step draws from, or the pixels that `data.HostFeed` drew.
 
     Args:
         field: what is trained.
@@ -89,10 +98,12 @@ def train_step(
         loss = sum((weights[name] * term for name, term in terms.items()), jnp.float32(0))
         return loss, {"loss": loss, **terms, **_progress(rendering, batch)}
 
-    def step(state: TrainState, scene: Scene) -> tuple[TrainState, dict[str, Array]]:
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
-        batch_key, point_key = jax.random.split(key)
-        batch = sample_batch(batch_key, scene, batch_size)
+    def step(state: TrainState, photos: Scene | Drawn) -> tuple[TrainState, dict[str, Array]]:
+        batch_key, point_key = step_keys(seed, state.step)
+        if isinstance(photos, Drawn):
+            batch = drawn_batch(photos)
+        else:
+            batch = sample_batch(batch_key, photos, batch_size)
         points = jax.random.uniform(point_key, (batch_size // 2, 3), minval=-1.0, maxval=1.0)
         known = state.known
         if known is not None:
