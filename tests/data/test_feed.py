@@ -78,7 +78,9 @@ print(memory.kept, memory.reading, scene.rgb.nbytes + scene.mask.nbytes, grown)
 """
 
 
-def test_memory_stays_within_what_was_predicted_before_loading(transforms_folder, tmp_path, edit_json):
+def test_memory_stays_within_what_was_predicted_before_loading(
+    transforms_folder, tmp_path, edit_json
+):
     """Twelve photos of 4.3 megapixels: 207 MB."""
     large = tmp_path / "large"
     (large / "images").mkdir(parents=True)
@@ -97,4 +99,5 @@ def test_memory_stays_within_what_was_predicted_before_loading(transforms_folder
     kept, reading, taken, grown = map(int, done.stdout.split())
     assert kept == taken == 12 * 2400 * 1800 * 4
     print(f"predicted {reading / 1e6:.0f} MB while reading, measured {grown / 1e6:.0f} MB")
-    assert 0.9 * kept < grown < 1.1 * reading  # readers need not be at their largest together
+    # Readers need not be at their largest together.
+    assert 0.9 * kept < grown < 1.1 * reading
