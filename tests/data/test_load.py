@@ -159,7 +159,7 @@ def test_a_good_set_loads_without_a_warning(folder):
     [
         (
             {"format": "mvs"},
-            r"format 'mvs' is unknown; .*'auto', 'synthetic', 'idr', .*config.data.format",
+            r"format 'mvs' is unknown; .*'auto', 'synthetic', .*'idr', .*config.data.format",
         ),
         ({"mask_shows": "edges"}, "mask_shows 'edges': expected one of .*config.data.mask_shows"),
         ({"box": (0.0,) * 6}, "box .*six world coordinates.*config.data.box"),
