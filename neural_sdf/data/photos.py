@@ -25,7 +25,7 @@ MOST_PIXELS = 2**31 - 1  # positions in the pixel buffer are int32
 
 
 PIXEL_BYTES = 4  # of a pixel in a scene: red, green, blue and mask
-READING_BYTES = 40  # of a pixel at full size while its photo is read and reduced
+READING_BYTES = 44  # of a pixel at full size while its photo is read and reduced
 LENS_BYTES = 24  # more of it where distortion is undone
 
 
