@@ -204,14 +204,7 @@ def _common_shift(views: Views, typical: float) -> Iterator[Finding]:
         scores = _scores(shifted(shapes, shift), views)
         return 1.0 if scores is None else float(np.nanmedian(scores))
 
-    shift, step, best = np.zeros(2), FIRST_SHIFT * shapes.size, typical
-    while step > LAST_SHIFT * shapes.size:
-        scores = [score(shift + step * move) for move in SHIFTS]
-        least = int(np.argmin(scores))
-        if scores[least] < best and SHIFTS[least].any():
-            shift, best = shift + step * SHIFTS[least], scores[least]
-        else:
-            step /= 2
+    shift, best = _best_shift(score, typical, shapes.size)
     if best > EXPLAINED * typical or best > NOISE:
         return
     x, y = shift / np.median(shapes.scale)
@@ -222,6 +215,21 @@ def _common_shift(views: Views, typical: float) -> Iterator[Finding]:
         f" and {y:.3g} rows down, they agree",
         "make masks of the photos as they are, or mend the principal point of the cameras",
     )
+
+
+def _best_shift(
+    score: Callable[[np.ndarray], float], unmoved: float, size: float
+) -> tuple[np.ndarray, float]:
+    """The displacement with the least score, by pattern search from none, and that score."""
+    shift, step, best = np.zeros(2), FIRST_SHIFT * size, unmoved
+    while step > LAST_SHIFT * size:
+        scores = [score(shift + step * move) for move in SHIFTS]
+        least = int(np.argmin(scores))
+        if scores[least] < best and SHIFTS[least].any():
+            shift, best = shift + step * SHIFTS[least], scores[least]
+        else:
+            step /= 2
+    return shift, best
 
 
 def _odd_views(
@@ -298,15 +306,11 @@ def _exchange(shapes: Silhouettes, views: Views, view: int, score: float) -> int
 def _shift_of(shapes: Silhouettes, views: Views, view: int, score: float) -> bool:
     """Whether one mask agrees with the others when it is displaced."""
     cameras, span = Cameras(views.intrinsics, views.world_from_camera), _span(views)
-    shift, step, best = np.zeros(2), FIRST_SHIFT * shapes.size, score
-    while step > LAST_SHIFT * shapes.size:
-        tried = [shifted(shapes, shift + step * move, only=view) for move in SHIFTS]
-        scores = [growth(moved, cameras, span, only=(view,))[view] for moved in tried]
-        least = int(np.argmin(scores))
-        if scores[least] < best and SHIFTS[least].any():
-            shift, best = shift + step * SHIFTS[least], scores[least]
-        else:
-            step /= 2
+
+    def score_of(shift: np.ndarray) -> float:
+        return float(growth(shifted(shapes, shift, only=view), cameras, span, only=(view,))[view])
+
+    _, best = _best_shift(score_of, score, shapes.size)
     return bool(best < EXPLAINED * score)
 
 

@@ -60,6 +60,12 @@ def settle(finding: Finding) -> None:
         warnings.warn(finding.sentence, stacklevel=1)
 
 
+def settle_but_masks(finding: Finding) -> None:
+    """As `settle`, but a set without masks is read: only training needs them."""
+    if finding.code != "no-masks":
+        settle(finding)
+
+
 def listed(items: Sequence[str], most: int = MOST_LISTED) -> str:
     """Faults of one kind in one line, the first few spelled out."""
     more = f" and {len(items) - most} more like it" if len(items) > most else ""

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64
 from neural_sdf.data import checks
 from neural_sdf.data.capture import Capture, View
 from neural_sdf.data.diagnosis import Views, diagnose
-from neural_sdf.data.findings import DataError, Finding, Report, settle
+from neural_sdf.data.findings import DataError, Finding, Report, settle_but_masks
 from neural_sdf.data.folder import find_set
 from neural_sdf.data.formats import FORMATS
 from neural_sdf.data.images import Header
@@ -80,8 +80,8 @@ def load_scene(
     if format == "synthetic":
         _check_settings(downscale, background, mask_shows)
         return synthetic_scene(size=128 // downscale)
-    scene = survey(path, **settings, report=_settle)
-    assert scene is not None  # settle stops at the first error
+    scene = survey(path, **settings, report=settle_but_masks)
+    assert scene is not None  # settling stops at the first error
     return scene
 
 
@@ -108,7 +108,7 @@ def scene_memory(path: str | Path, **settings: Any) -> Memory:
             find_set(path),
             capture,
             skip_missing=settings.get("skip_missing", False),
-            report=_settle,
+            report=settle_but_masks,
         )
     return photo_memory(views, headers, downscale=downscale)
 
@@ -299,12 +299,6 @@ def _report(report: Report, findings: Iterable[Finding]) -> set[str]:
         if finding.level == "error":
             bad |= set(finding.views) or {""}
     return bad
-
-
-def _settle(finding: Finding) -> None:
-    """As `findings.settle`, but a set without masks loads: only training needs them."""
-    if finding.code != "no-masks":
-        settle(finding)
 
 
 def _without(views: Sequence[View], bad: set[str]) -> list[View]:

@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import example_serializer, registered
 
 from neural_sdf.data.capture import View
-from neural_sdf.data.findings import Finding, settle
+from neural_sdf.data.findings import settle_but_masks
 from neural_sdf.data.folder import find_set
 from neural_sdf.data.formats.dataset import CHECKSUMS, check_files, checksums
 from neural_sdf.data.images import ImageError, as_png, mask_file, photo_file
@@ -141,7 +141,7 @@ def prepare_dataset(
     """
     folder, data_dir = find_set(path), Path(data_dir).expanduser()
     capture = read_capture(path, format=format, cameras=cameras)
-    views, _ = usable_views(folder, capture, skip_missing=skip_missing, report=_settle)
+    views, _ = usable_views(folder, capture, skip_missing=skip_missing, report=settle_but_masks)
     name = name or dataset_name(folder)
     if dataset_name(Path(name)) != name:
         raise ValueError(
@@ -227,9 +227,3 @@ def _sorted_fields() -> Iterator[None]:
         yield
     finally:
         serializer.serialize_example = unsorted
-
-
-def _settle(finding: Finding) -> None:
-    """As `findings.settle`, but a set without masks can be a dataset."""
-    if finding.code != "no-masks":
-        settle(finding)
