@@ -20,10 +20,9 @@ from neural_sdf.data.images import Header
 from neural_sdf.data.photos import PIXEL_BYTES, Memory, photo_memory, read_photos
 from neural_sdf.data.region import find_region, given_region
 from neural_sdf.data.scene import Scene, Source
-from neural_sdf.data.synthetic import synthetic_scene
+from neural_sdf.data.synthetic import SHOOTS, Shoot, synthetic_scene
 from neural_sdf.geometry import Similarity, inverse, transform_points
 
-SYNTHETIC_VIEWS = 48
 MASKS_SHOW = ("object", "background")
 
 
@@ -77,9 +76,9 @@ def load_scene(
     """
     settings = locals()
     del settings["path"]
-    if format == "synthetic":
+    if format in SHOOTS:
         _check_settings(downscale, background, mask_shows)
-        return synthetic_scene(size=128 // downscale)
+        return synthetic_scene(_reduced(SHOOTS[format], downscale))
     scene = survey(path, **settings, report=settle_but_masks)
     assert scene is not None  # settling stops at the first error
     return scene
@@ -93,9 +92,10 @@ def scene_memory(path: str | Path, **settings: Any) -> Memory:
         FileNotFoundError: as `load_scene` does.
     """
     downscale = settings.get("downscale", 1)
-    if settings.get("format") == "synthetic":
+    if settings.get("format") in SHOOTS:
         _check_settings(downscale, 1.0, "object")
-        kept = PIXEL_BYTES * SYNTHETIC_VIEWS * (128 // downscale) ** 2
+        num_views, num_test, (height, width), _ = _reduced(SHOOTS[settings["format"]], downscale)
+        kept = PIXEL_BYTES * (num_views + num_test) * height * width
         return Memory(kept, kept)
     _check_settings(
         downscale, settings.get("background", 1.0), settings.get("mask_shows", "object")
@@ -203,7 +203,7 @@ def recognise(path: str | Path, format: str) -> str:
     if format != "auto" and format not in FORMATS:
         raise ValueError(
             f"photo format {format!r} is unknown; expected one of"
-            f" {['auto', 'synthetic', *FORMATS]}; set config.data.format"
+            f" {['auto', *SHOOTS, *FORMATS]}; set config.data.format"
         )
     folder = find_set(path)
     if not str(path) or not folder.is_dir():
@@ -289,6 +289,11 @@ def normalise(
     poses[:, :3, :3] = np.asarray(world_from_scene.rotation).T @ poses[:, :3, :3]
     poses[:, :3, 3] = np.asarray(transform_points(inverse(world_from_scene), poses[:, :3, 3]))
     return poses
+
+
+def _reduced(shoot: Shoot, downscale: int) -> Shoot:
+    height, width = shoot.size
+    return shoot._replace(size=(height // downscale, width // downscale))
 
 
 def _report(report: Report, findings: Iterable[Finding]) -> set[str]:

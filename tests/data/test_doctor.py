@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from neural_sdf.data.doctor import as_json, as_text, inspect_scene
-from neural_sdf.data.synthetic import synthetic_scene
+from neural_sdf.data.synthetic import Shoot, smooth, synthetic_scene
 from neural_sdf.data.write import write_scene
 
 SIZE, VIEWS = 96, 24
@@ -21,7 +21,7 @@ SIZE, VIEWS = 96, 24
 def cup_set(tmp_path_factory) -> Path:
     """The embedded scene, seen from all round, as a transforms folder."""
     folder = tmp_path_factory.mktemp("good") / "cup"
-    write_scene(synthetic_scene(num_views=VIEWS, num_test=0, size=SIZE), folder, "transforms")
+    write_scene(synthetic_scene(Shoot(VIEWS, 0, (SIZE, SIZE), smooth)), folder, "transforms")
     return folder
 
 

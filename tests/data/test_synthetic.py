@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from neural_sdf.data import Scene, load_scene, pixel_batch
-from neural_sdf.data.synthetic import cup, synthetic_scene
+from neural_sdf.data.synthetic import Shoot, cup, smooth, speckled, synthetic_scene
 from neural_sdf.export import as_trimesh, extract_mesh
 
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    return synthetic_scene(num_views=6, num_test=2, size=24)
+    return synthetic_scene(Shoot(6, 2, (24, 24), smooth))
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +65,26 @@ def test_poses_are_rigid(scene):
     np.testing.assert_allclose(np.linalg.det(rotation), 1, atol=1e-6)
 
 
-def test_downscale_divides_the_size():
-    scene = load_scene("", format="synthetic", downscale=16)
-    assert (scene.sizes == 8).all()
+@pytest.mark.parametrize(
+    ("name", "size"), [("synthetic", (8, 8)), ("synthetic_textured", (30, 40))]
+)
+def test_downscale_divides_the_size(name, size):
+    scene = load_scene("", format=name, downscale=16)
+    assert (scene.sizes == size).all()
+    middle = scene.intrinsics[:, :2, 2]
+    assert (middle == [size[1] / 2, size[0] / 2]).all()
+
+
+def test_specks_are_of_all_sizes_and_have_no_jump():
+    line = jnp.stack([jnp.linspace(-0.5, 0.5, 4001), jnp.full(4001, 0.11), jnp.full(4001, -0.2)], 1)
+    normals = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (4001, 1))
+    specks = np.asarray(speckled(line, normals) / smooth(line, normals))[:, 0]
+    assert 0.3 <= specks.min() < 0.45 and 0.8 < specks.max() <= 0.95
+    assert np.abs(np.diff(specks)).max() < 0.05  # a step of 0.00025, a fiftieth of a speck
+    changes = np.sum(np.diff(np.sign(np.diff(specks))) != 0)
+    assert changes > 40  # of the 80 cells of the finest specks about two in three are turns
 
 
 def test_views_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match=r"0 \+ 1 views of 24 pixels; expected"):
-        synthetic_scene(num_views=0, num_test=1, size=24)
+    with pytest.raises(ValueError, match=r"0 \+ 1 views of 24x24 pixels; expected"):
+        synthetic_scene(Shoot(0, 1, (24, 24), smooth))
