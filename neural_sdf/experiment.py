@@ -22,7 +22,7 @@ from neural_sdf.data import (
     background_colour,
     load_scene,
     scene_memory,
-    write_preview,
+    scene_picture,
 )
 from neural_sdf.evaluation import compare_meshes, compile_views, evaluate_view
 from neural_sdf.export import (
@@ -88,7 +88,7 @@ def train(config: Config, workdir: str | Path) -> None:
     first, steps, every = int(state.step), config.train.steps, config.train.checkpoint_every
     if first < steps:
         _write_json(workdir / "config.json", config.to_dict())
-        write_preview(scene, workdir / "scene.png")
+        replace_file(workdir / "scene.png", scene_picture(scene))
     else:
         print(f"nothing left to do up to step {steps}; to train on, raise config.train.steps")
     log = MetricLog(workdir / "metrics.jsonl", step=first)

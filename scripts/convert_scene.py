@@ -4,7 +4,9 @@
     python scripts/convert_scene.py --format=synthetic --output=cup --to=transforms
 
 Lens distortion is undone, and photos are reduced by --downscale. The second line writes the
-embedded example, a cup, and needs no photos.
+embedded example, a cup, and needs no photos; --format=synthetic_textured writes it larger, with
+specks that structure from motion can follow. --masks=background and --masks=hull make masks anew and
+show them in masks.png.
 """
 
 from absl import flags
@@ -20,6 +22,12 @@ DOWNSCALE = flags.DEFINE_integer("downscale", 1, "reduce photos by this factor",
 MASK_SHOWS = flags.DEFINE_enum(
     "mask_shows", "object", ["object", "background"], "what is bright in mask files"
 )
+MASKS = flags.DEFINE_enum(
+    "masks",
+    "given",
+    ["given", "background", "hull"],
+    "as given; made from a plain background; or refined, or found, by hull and colours",
+)
 BACKGROUND = flags.DEFINE_float(
     "background", 1.0, "the grey behind transparent photos", lower_bound=0.0, upper_bound=1.0
 )
@@ -34,9 +42,9 @@ SKIP_MISSING = flags.DEFINE_bool("skip_missing", False, "leave out views whose f
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
-    from neural_sdf.data import in_scene_frame, load_scene, write_scene
+    from neural_sdf.data import MASKING, in_scene_frame, load_scene, mask_sheet, write_scene
 
-    is_synthetic = FORMAT.value == "synthetic"
+    is_synthetic = FORMAT.value.startswith("synthetic")
     if bool(PATH.value) == is_synthetic:
         raise ValueError(
             f"--path is {'given with --format=synthetic' if is_synthetic else 'missing'}; expected"
@@ -55,9 +63,13 @@ def main() -> None:
         )
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(str(error).replace("config.data.", "--")) from error
+    beside = {}
+    if MASKS.value != "given":
+        scene = MASKING[MASKS.value](scene)
+        beside["masks.png"] = mask_sheet(scene)
     if FRAME.value == "scene":
         scene = in_scene_frame(scene)
-    write_scene(scene, OUTPUT.value, TO.value)
+    write_scene(scene, OUTPUT.value, TO.value, beside)
     held_out = tuple(sorted(scene.source.indices[int(scene.num_train) :]))
     remark = f"{len(held_out)} of them held out"
     if held_out and TO.value != "transforms":  # no other layout has a place for it

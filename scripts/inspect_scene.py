@@ -26,8 +26,9 @@ OUTPUT = flags.DEFINE_string("output", "", "a .png file to draw cameras, region 
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
-    from neural_sdf.data import write_preview
+    from neural_sdf.data import scene_picture
     from neural_sdf.data.doctor import as_json, as_text, inspect_scene
+    from neural_sdf.export import replace_file
 
     picture = Path(OUTPUT.value)
     if OUTPUT.value and not (picture.suffix == ".png" and picture.parent.is_dir()):
@@ -43,7 +44,7 @@ def main() -> None:
         raise ValueError(str(error).replace("config.data.", "--")) from error
     print(as_json(report) if JSON.value else as_text(report))
     if OUTPUT.value and report.scene is not None:
-        write_preview(report.scene, picture)
+        replace_file(picture, scene_picture(report.scene))
         print(f"picture: {picture}", file=sys.stderr)
     sys.exit(0 if report.is_usable else 1)
 

@@ -39,7 +39,7 @@ FLOORS = {
 # What each floor may import of others, besides the standard library, jax, numpy and jaxtyping.
 THIRD_PARTY = {
     "fields": {"flax"},
-    "data": {"tensorflow_datasets", "PIL", "scipy", "skimage"},
+    "data": {"tensorflow_datasets", "PIL", "scipy", "skimage", "rich", "pycolmap"},
     "rendering": {"rich"},
     "export": {"skimage", "trimesh", "rich"},
     "training": {"optax", "orbax", "rich"},

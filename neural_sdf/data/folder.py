@@ -109,7 +109,7 @@ def photo_folder(folder: Path) -> Path | None:
     return next((place for place in candidates if list_photos(place)), None)
 
 
-def find_masks(folder: Path, images: Sequence[Path]) -> list[Path | None]:
+def find_masks(folder: Path, images: Sequence[Path]) -> Sequence[Path | None]:
     """The mask of each photo: of the same name in a folder of masks, or `photo.jpg.png` (COLMAP).
 
     Where the folder has exactly as many masks as there are photos, and none has a photo's name,
@@ -117,17 +117,22 @@ def find_masks(folder: Path, images: Sequence[Path]) -> list[Path | None]:
     where its mask is expected. Without a folder of masks there is None for each.
     """
     places = (folder / name for name in MASK_FOLDERS)
-    place, masks = next(((p, m) for p in places if (m := _all_photos(p))), (folder, []))
-    if not masks:
+    place = next((place for place in places if _all_photos(place)), None)
+    if place is None:
         return [None] * len(images)
+    return pair_masks(place, [_without_folder(image.relative_to(folder)) for image in images])
+
+
+def pair_masks(place: Path, inner: Sequence[Path]) -> list[Path]:
+    """As `find_masks`, of a folder of masks and the photos' paths inside their own folder."""
+    masks = _all_photos(place)
     by_name = {mask.relative_to(place).with_suffix("").as_posix(): mask for mask in masks}
-    inner = [_without_folder(image.relative_to(folder)) for image in images]
     names = [[name.with_suffix("").as_posix(), name.as_posix(), name.stem] for name in inner]
     found = [next((by_name[n] for n in these if n in by_name), None) for these in names]
-    if not any(found) and len(masks) == len(images):
-        order = sorted(range(len(images)), key=lambda i: images[i])
+    if not any(found) and len(masks) == len(inner):
+        order = sorted(range(len(inner)), key=lambda i: inner[i])
         paired = dict(zip(order, masks, strict=True))
-        return [paired[i] for i in range(len(images))]
+        return [paired[i] for i in range(len(inner))]
     doubled = any(name.as_posix() in by_name for name in inner)  # photo.jpg.png
     expected = [name.as_posix() if doubled else name.with_suffix("").as_posix() for name in inner]
     return [

@@ -12,11 +12,12 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Shaped, UInt8
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from neural_sdf.data import lens as lenses
 from neural_sdf.data.capture import ImageFile, Stored, View
@@ -52,6 +53,7 @@ def read_header(path: ImageFile) -> Header:
         ImageError: if the file is not an image, or of a kind that is refused.
     """
     with _opened(path) as image:
+        _refuse_rotation(image, path)
         return Header(image.height, image.width, _has_alpha(image))
 
 
@@ -96,6 +98,65 @@ def read_view(
         inside = lenses.undistort(inside.astype(np.float32), view.lens, view.intrinsics)
     reduced = np.rint(box_average(rgb, downscale)).astype(np.uint8)
     return reduced, box_average(inside, downscale) > 0.5
+
+
+def read_upright(
+    path: Path,
+) -> tuple[Shaped[np.ndarray, "H W 3"], Float[np.ndarray, "H W"] | None]:
+    """A photo as it is to be shown, turned as its EXIF says, for which no camera is known yet.
+
+    Returns:
+        Values in [0, 255], with transparency laid on white, and alpha in [0, 1] if there is any.
+
+    Raises:
+        ImageError: if the file cannot be used.
+    """
+    with _opened(path) as image:
+        pixels = _decoded(ImageOps.exif_transpose(image))
+    return _laid_on(1.0, pixels)
+
+
+class Shown(NamedTuple):
+    """What a photo's file says before its pixels, of the photo as it is to be shown.
+
+    Attributes:
+        size: (height, width), pixels.
+        maker: make and model of the camera, None where EXIF does not say.
+        focal: focal length, mm, or None.
+        film_focal: focal length in 35 mm film, mm, or None.
+    """
+
+    size: tuple[int, int]
+    maker: tuple[str | None, str | None]
+    focal: float | None
+    film_focal: float | None
+
+
+def read_shown(path: Path) -> Shown:
+    """Size and EXIF of a photo for which no camera is known yet.
+
+    Raises:
+        ImageError: if the file is not an image, or of a kind that is refused.
+    """
+    with _opened(path) as image:
+        tags = image.getexif()
+        settings = tags.get_ifd(ExifTags.IFD.Exif)
+        is_lying = tags.get(ExifTags.Base.Orientation, 1) >= 5
+        return Shown(
+            (image.width, image.height) if is_lying else (image.height, image.width),
+            (tags.get(ExifTags.Base.Make), tags.get(ExifTags.Base.Model)),
+            _length(settings.get(ExifTags.Base.FocalLength)),
+            _length(settings.get(ExifTags.Base.FocalLengthIn35mmFilm)),
+        )
+
+
+def _length(value: Any) -> float | None:
+    """A positive number out of EXIF, where 0 stands for unknown; None for anything else."""
+    try:
+        length = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return length if 0 < length < float("inf") else None
 
 
 def box_average(values: Shaped[np.ndarray, "H W *c"], factor: int) -> Float32[np.ndarray, "h w *c"]:
@@ -156,14 +217,24 @@ def _read_rgb(
 ) -> tuple[Shaped[np.ndarray, "H W 3"], Float[np.ndarray, "H W"] | None]:
     """Values in [0, 255], with transparency laid on the background, and alpha in [0, 1] if any."""
     with _opened(path) as image:
-        has_alpha = _has_alpha(image)
-        if image.mode in EIGHT_BIT:
-            pixels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
-        else:
-            high_byte = (np.asarray(image) >> 8).astype(np.uint8)
-            pixels = np.repeat(high_byte[..., None], 3, axis=-1)
-        _refuse_rotation(image, path)  # again: a PNG may carry EXIF behind its pixels
-    if not has_alpha:
+        pixels = _decoded(image)
+        _refuse_rotation(image, path)  # after the pixels, behind which a PNG may carry EXIF
+    return _laid_on(background, pixels)
+
+
+def _decoded(image: Image.Image) -> UInt8[np.ndarray, "H W c"]:
+    """RGB, or RGBA where the image has transparency."""
+    if image.mode in EIGHT_BIT:
+        return np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB"))
+    high_byte = (np.asarray(image) >> 8).astype(np.uint8)
+    return np.repeat(high_byte[..., None], 3, axis=-1)
+
+
+def _laid_on(
+    background: float, pixels: UInt8[np.ndarray, "H W c"]
+) -> tuple[Shaped[np.ndarray, "H W 3"], Float[np.ndarray, "H W"] | None]:
+    """RGB on a grey, and alpha if there is any."""
+    if pixels.shape[2] == 3:
         return pixels, None
     alpha = pixels[..., 3] / np.float32(255)
     rgb = pixels[..., :3] * alpha[..., None]
@@ -192,7 +263,6 @@ def _opened(path: ImageFile) -> Iterator[Image.Image]:
                     f"image {path} has the colour mode {image.mode}; expected 8-bit RGB or grey;"
                     " write it anew as PNG",
                 )
-            _refuse_rotation(image, path)
             yield image
     except ImageError:
         raise

@@ -6,16 +6,13 @@ and of the region of interest. Wrong axes, masks and regions are seen at a glanc
 
 from __future__ import annotations
 
-import contextlib
-import os
-from pathlib import Path
-
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from neural_sdf.data.hull import carve, grid
+from neural_sdf.data.images import as_png
 from neural_sdf.data.scene import Scene, view_masks, view_pixels
 
 SIDE = 480  # of a panel, pixels
@@ -26,29 +23,14 @@ FRUSTUM = 0.12  # depth of a drawn camera, as share of the typical camera's dist
 INK, REGION, HULL, TRAIN, TEST = "#202020", "#1f6fd0", "#c9b89b", "#303030", "#d06a1f"
 
 
-def write_preview(scene: Scene, path: str | Path) -> None:
-    """Draws a scene into a PNG file; the world's units stand at the axes.
-
-    Raises:
-        ValueError: if the file cannot be written.
-    """
+def scene_picture(scene: Scene) -> bytes:
+    """A scene drawn, as the content of a PNG file; the world's units stand at the axes."""
     picture = Image.new("RGB", (2 * SIDE, 2 * SIDE), "white")
     hull = _hull(scene)
     for i, axes in enumerate(AXES):
         picture.paste(_panel(scene, hull, axes), (SIDE * (i % 2), SIDE * (i // 2)))
     picture.paste(_photo(scene), (SIDE, SIDE))
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        picture.save(partial, "PNG")
-        partial.replace(path)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write '{path}': {error.strerror}; choose another place"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    return as_png(np.asarray(picture))
 
 
 def _hull(scene: Scene) -> Float64[np.ndarray, "N 3"]:
@@ -115,8 +97,7 @@ def _photo(scene: Scene) -> Image.Image:
     height, width = (int(side) for side in scene.sizes[0])
     rgb = np.asarray(scene.rgb)[view_pixels(scene, 0)].reshape(height, width, 3).copy()
     if scene.source.has_masks:
-        mask = view_masks(scene)[0]
-        rgb[mask ^ np.asarray(ndimage.binary_erosion(mask, border_value=1), bool)] = 255, 0, 0
+        rgb[rim(view_masks(scene)[0])] = 255, 0, 0
     size = (SIDE - 2 * MARGIN) / max(height, width)
     photo = Image.fromarray(rgb).resize((round(width * size), round(height * size)))
     draw = ImageDraw.Draw(photo)
@@ -130,6 +111,11 @@ def _photo(scene: Scene) -> Image.Image:
     name = f"{scene.source.names[0]}: mask red, region of interest blue"
     ImageDraw.Draw(panel).text((MARGIN, MARGIN / 2), name, fill=INK)
     return panel
+
+
+def rim(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The pixels of a mask that have a neighbour outside it."""
+    return mask & ~np.asarray(ndimage.binary_erosion(mask, border_value=1), bool)
 
 
 def _sphere_outline(scene_from_camera: Float64[np.ndarray, "4 4"]) -> Float64[np.ndarray, "N 3"]:

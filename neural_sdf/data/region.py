@@ -24,6 +24,12 @@ from neural_sdf.geometry import Similarity
 
 FILE = "region.json"
 EXPECTED = "a json object with 'centre' [x, y, z] and 'radius' in world units"
+# How a region was found, where nobody had given it.
+BY_HULL, BY_POINTS, BY_VIEW = FOUND = (
+    "the masks' visual hull",
+    "sparse points",
+    "the cameras' common view",
+)
 OUTLIERS = 0.02  # share of sparse points left out at either end of an axis
 
 
@@ -112,12 +118,12 @@ def find_region(
         found = Region(capture.world_from_scene, "the camera file")
     elif masks is not None:
         hull = region_of_interest(masks, intrinsics, world_from_camera)
-        found = Region(_sphere(*hull), "the masks' visual hull")
+        found = Region(_sphere(*hull), BY_HULL)
     elif capture.points is not None and len(capture.points):
-        found = Region(_sphere(*_about_points(capture.points, world_from_camera)), "sparse points")
+        found = Region(_sphere(*_about_points(capture.points, world_from_camera)), BY_POINTS)
     else:
-        view = _common_view(intrinsics, world_from_camera, sizes[:, ::-1])
-        found = Region(_sphere(*view), "the cameras' common view")
+        view = common_view(intrinsics, world_from_camera, sizes)
+        found = Region(_sphere(*view), BY_VIEW)
     if centre is None and radius is None:
         return found
     frame, by = found
@@ -195,9 +201,17 @@ def _about_points(points, world_from_camera) -> tuple[np.ndarray, float]:
     return centre, float(MARGIN * np.linalg.norm(kept - centre, axis=1).max())
 
 
-def _common_view(intrinsics, world_from_camera, sizes) -> tuple[np.ndarray, float]:
-    """The largest sphere about the viewed place that most cameras show whole."""
+def common_view(
+    intrinsics: Float64[np.ndarray, "V 3 3"],
+    world_from_camera: Float64[np.ndarray, "V 4 4"],
+    sizes: Int[np.ndarray, "V 2"],
+) -> tuple[Float64[np.ndarray, "3"], float]:
+    """Centre and radius of the largest sphere about the viewed place that most cameras show whole.
+
+    Raises:
+        DataError: if the cameras do not look at one place.
+    """
     middle, distance = viewed_place(world_from_camera)
     focal = intrinsics[:, [0, 1], [0, 1]]
-    half = np.arctan(sizes / 2 / focal).min(axis=1)
+    half = np.arctan(sizes[:, ::-1] / 2 / focal).min(axis=1)
     return middle, float(distance * np.median(np.sin(half)))

@@ -7,7 +7,7 @@ import io
 import itertools
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +25,9 @@ from neural_sdf.geometry import Similarity, transform_points
 AWKWARD = re.compile(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]|^\s+')
 
 
-def write_scene(scene: Scene, folder: str | Path, layout: str) -> None:
+def write_scene(
+    scene: Scene, folder: str | Path, layout: str, beside: Mapping[str, bytes] | None = None
+) -> None:
     """Photos, masks, cameras and region of a scene, as a folder that `load_scene` reads back alike.
 
     Photos are written as the scene has them: reduced, and without lens distortion. The folder
@@ -36,6 +38,7 @@ def write_scene(scene: Scene, folder: str | Path, layout: str) -> None:
         scene: what is written, in the photos' own world.
         folder: where to; new or empty.
         layout: name in `FORMATS` of a layout with a writer.
+        beside: more files, name and content, that belong to the scene.
 
     Raises:
         ValueError: if the layout has no writer or cannot hold a camera, or the folder is not empty.
@@ -45,19 +48,31 @@ def write_scene(scene: Scene, folder: str | Path, layout: str) -> None:
         raise ValueError(
             f"layout {layout!r} cannot be written; expected one of {writers}; set --to"
         )
+    folder = new_folder(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        partial = Path(scratch) / folder.name
+        _write(scene, partial, layout)
+        for name, content in (beside or {}).items():
+            (partial / name).write_bytes(content)
+        if folder.exists():  # empty; Windows renames onto nothing only
+            folder.rmdir()
+        partial.rename(folder)
+
+
+def new_folder(folder: str | Path) -> Path:
+    """The whole path of a folder that may be written: one that is not there yet, or is empty.
+
+    Raises:
+        ValueError: if there is something.
+    """
     folder = Path(folder).expanduser().resolve()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ValueError(
             f"output {folder} is there already; expected a new folder, or an empty one; set"
             " --output to a new folder"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        partial = Path(scratch) / folder.name
-        _write(scene, partial, layout)
-        if folder.exists():  # empty; Windows renames onto nothing only
-            folder.rmdir()
-        partial.rename(folder)
+    return folder
 
 
 def world_from_camera(scene: Scene) -> Float64[np.ndarray, "V 4 4"]:
