@@ -5,8 +5,8 @@
 
 Lens distortion is undone, and photos are reduced by --downscale. The second line writes the
 embedded example, a cup, and needs no photos; --format=synthetic_textured writes it larger, with
-specks that structure from motion can follow. --masks=background and --masks=hull make masks anew and
-show them in masks.png.
+specks that structure from motion can follow. --masks=background and --masks=hull make masks anew
+and show them in masks.png.
 """
 
 from absl import flags

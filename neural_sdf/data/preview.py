@@ -96,9 +96,9 @@ def _photo(scene: Scene) -> Image.Image:
     """The first training photo with the outline of its mask and of the region of interest."""
     height, width = (int(side) for side in scene.sizes[0])
     rgb = np.asarray(scene.rgb)[view_pixels(scene, 0)].reshape(height, width, 3).copy()
-    if scene.source.has_masks:
-        rgb[rim(view_masks(scene)[0])] = 255, 0, 0
     size = (SIDE - 2 * MARGIN) / max(height, width)
+    if scene.source.has_masks:
+        rgb[rim(view_masks(scene)[0], max(1, round(1 / size)))] = 255, 0, 0
     photo = Image.fromarray(rgb).resize((round(width * size), round(height * size)))
     draw = ImageDraw.Draw(photo)
     outline = _sphere_outline(np.asarray(scene.scene_from_camera[0], np.float64))
@@ -113,9 +113,9 @@ def _photo(scene: Scene) -> Image.Image:
     return panel
 
 
-def rim(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The pixels of a mask that have a neighbour outside it."""
-    return mask & ~np.asarray(ndimage.binary_erosion(mask, border_value=1), bool)
+def rim(mask: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:
+    """The pixels of a mask that are so near to its outside."""
+    return mask & ~np.asarray(ndimage.binary_erosion(mask, iterations=width, border_value=1), bool)
 
 
 def _sphere_outline(scene_from_camera: Float64[np.ndarray, "4 4"]) -> Float64[np.ndarray, "N 3"]:

@@ -12,7 +12,7 @@ from neural_sdf.data.motion import Motion
 from neural_sdf.data.preview import INK, rim
 from neural_sdf.data.scene import Scene, view_masks, view_pixels
 
-WIDTH = 1200  # of a picture, pixels
+WIDTH = 900  # of a picture, pixels
 MOST = 24  # photos shown
 LINE = 16  # height of a line of text, pixels
 PLACED, LEFT_OUT = (31, 111, 208), (208, 60, 31)
@@ -51,7 +51,7 @@ def _tile(scene: Scene, view: int, side: int) -> Image.Image:
     small = np.asarray(Image.fromarray(rgb).resize(size)).copy()
     inside = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
     small[~inside] = 128 + small[~inside] // 2
-    small[rim(inside)] = 255, 0, 0
+    small[rim(inside, 1)] = 255, 0, 0
     return Image.fromarray(small)
 
 
