@@ -10,7 +10,8 @@ from jaxtyping import Bool, UInt8
 
 from neural_sdf.data.hull import region_of_interest
 from neural_sdf.data.load import normalise
-from neural_sdf.data.masks import plain_background, refine_by_hull, sphere_masks
+from neural_sdf.data.masks import refine_by_hull, sphere_masks
+from neural_sdf.data.plain import plain_background
 from neural_sdf.data.region import BY_HULL, FOUND, common_view
 from neural_sdf.data.scene import Scene, view_masks, view_pixels
 from neural_sdf.data.write import world_from_camera

@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from neural_sdf.data import load_scene, view_masks, view_pixels, world_from_camera
-from neural_sdf.data.masks import plain_background, refine_by_hull, sphere_masks
+from neural_sdf.data.masks import refine_by_hull, sphere_masks
+from neural_sdf.data.plain import plain_background
 
 
 def overlap(masks, truth):
