@@ -8,6 +8,7 @@ import dis
 import importlib.metadata
 import os
 import re
+import signal
 import sys
 import sysconfig
 import traceback
@@ -83,7 +84,7 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
     | `--help` or `-h` | the script's docstring and flags | 0 |
     | a user's mistake: a flag, the config, bad input | `error: ...`, one line | 2 |
     | a run that cannot go on: wrong backend, loss not finite | `error: ...`, one line | 1 |
-    | Ctrl-C | `interrupted` | 130 |
+    | Ctrl-C, SIGTERM | `interrupted`, and what was begun is removed | 130, 143 |
     | anything else: a bug | its traceback | 1 |
 
     Whatever fails while flags and config are read is the user's mistake. What `main` raises is
@@ -103,6 +104,8 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
         print(sys.modules["__main__"].__doc__, flags.FLAGS.main_module_help(), sep="\n")
         sys.exit(0)
     keep_programs()
+    # By an exception, so that unfinished folders and processes are cleaned away.
+    signal.signal(signal.SIGTERM, lambda number, _: _exit("interrupted", 128 + number))
     try:
         _parse_flags(required)
     except Exception as error:

@@ -146,6 +146,7 @@ def test_error_that_we_did_not_mean_keeps_its_traceback(folder, work):
         ("pass", 0, ""),
         ("raise SystemExit(7)", 7, ""),
         ("raise KeyboardInterrupt", 130, "interrupted\n"),
+        ("import os; os.kill(os.getpid(), 15)", 143, "interrupted\n"),
     ],
 )
 def test_exit_status_says_how_the_run_ended(folder, work, status, shown):

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -256,3 +258,21 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
     assert result.stderr.startswith("error: image photos/2.jpg cannot be read")
     assert result.stderr.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing_behind(tmp_path, number):
+    (tmp_path / "photos").mkdir()
+    for i in range(12):
+        Image.fromarray(noise(i)).resize((640, 480)).save(tmp_path / f"photos/{i}.png")
+    command = [sys.executable, str(ROOT / "scripts/photos_to_scene.py"), "--images=photos"]
+    process = subprocess.Popen(
+        [*command, "--output=out"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.glob(".out.*/database.db")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + number, "interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]

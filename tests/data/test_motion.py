@@ -163,7 +163,7 @@ models = [{{"folder": "3", "images": {places[2:]}, "error": 0.25, "points": 9}}]
 def test_the_worker_imports_nothing_that_writes_png_files():
     """Beside pycolmap, Pillow's PNG writer crashes."""
     command = (
-        "import runpy, sys; sys.modules['pycolmap'] = object();"
+        "import runpy, sys, unittest.mock; sys.modules['pycolmap'] = unittest.mock.MagicMock();"
         f"runpy.run_path({str(module.WORKER)!r}, run_name='worker');"
         "print([n for n in sys.modules if n.partition('.')[0] in ('PIL', 'jax', 'neural_sdf')])"
     )
