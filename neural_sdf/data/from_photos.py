@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from neural_sdf.data.motion import Motion, find_motion, rejected, require_most
 from neural_sdf.data.preview import scene_picture
 from neural_sdf.data.scene import Scene
 from neural_sdf.data.sheets import mask_sheet, match_sheet
-from neural_sdf.data.write import in_scene_frame, new_folder, write_scene
+from neural_sdf.data.write import in_scene_frame, new_folder, scratch_beside, write_scene
 
 MASKS = ("auto", "alpha", *MASKING, "none")
 LEAST_AGREEMENT = 0.2  # length of the mean of the photos' upward directions that tells what is up
@@ -59,9 +58,7 @@ def photos_to_scene(
     album = read_album(Path(images).expanduser(), given)
     factor = reduction(album, longest_side)
     say(_described(album, factor))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
-        work = Path(scratch)
+    with scratch_beside(output) as work:
         places = write_album(album, factor, work)
         focals = {
             place.partition("/")[0]: photo.focal and photo.focal / factor

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from rich.progress import Progress
 from neural_sdf.data.findings import names
 
 WORKER = Path(__file__).with_name("motion_worker.py")
-FULL_DISK = ("disk is full", "disk I/O error", "No space left")
+ROOM = 2**22  # bytes; with less left the disk is full
 TOO_FEW = 100  # points of a photo; a photo of a thing has thousands
 LEAST_SHARE = 0.5  # of the photos that must fit together
 PAIRS = 2147483647  # COLMAP calls a pair of photos first · this + second, counted from 1
@@ -164,7 +165,7 @@ def _rows(folder: Path, query: str) -> list[tuple]:
 
 def _reason_of_stop(folder: Path, status: int) -> str:
     log = (folder / "worker.log").read_text(errors="replace")
-    if any(words in log for words in FULL_DISK):
+    if shutil.disk_usage(folder).free < ROOM:  # where the log may have had no room, too
         return (
             f"the disk of {folder.parent} is full; expected some megabytes for each photo; choose"
             " another place by --output"

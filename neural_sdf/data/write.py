@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import io
 import itertools
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from neural_sdf.geometry import Similarity, transform_points
 
 # What a file's name cannot hold everywhere: on Windows, in UTF-8, or as a path in a camera file.
 AWKWARD = re.compile(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]|^\s+')
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
 def write_scene(
@@ -49,9 +53,8 @@ def write_scene(
             f"layout {layout!r} cannot be written; expected one of {writers}; set --to"
         )
     folder = new_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        partial = Path(scratch) / folder.name
+    with scratch_beside(folder) as scratch:
+        partial = scratch / folder.name
         _write(scene, partial, layout)
         for name, content in (beside or {}).items():
             (partial / name).write_bytes(content)
@@ -73,6 +76,26 @@ def new_folder(folder: str | Path) -> Path:
             " --output to a new folder"
         )
     return folder
+
+
+@contextlib.contextmanager
+def scratch_beside(folder: Path) -> Iterator[Path]:
+    """A folder on the same disk for what is not finished, which is gone in the end.
+
+    Raises:
+        ValueError: if the disk is full or may not be written to.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+            yield Path(scratch)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise ValueError(
+            f"output {folder} cannot be written: {error.strerror}; expected a place with room for"
+            " the photos; choose another by --output"
+        ) from error
 
 
 def world_from_camera(scene: Scene) -> Float64[np.ndarray, "V 4 4"]:

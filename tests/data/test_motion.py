@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -97,7 +98,6 @@ def test_without_pycolmap_it_says_what_to_install(tmp_path, monkeypatch):
     ("script", "sentence"),
     [
         ("raise MemoryError('no luck')", r"status 1 \(MemoryError: no luck\); .* --longest_side"),
-        ("raise OSError('database or disk is full')", r"the disk of .* is full; .* --output"),
         ("import os; os.kill(os.getpid(), 9)", r"status -9 \(no message\)"),
     ],
 )
@@ -108,6 +108,16 @@ def test_a_worker_that_stops_early_is_one_line(tmp_path, monkeypatch, script, se
     with pytest.raises(ValueError, match=sentence) as caught:
         find_motion(tmp_path, {"000/a.png": "a"}, {"000": None})
     assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_told(tmp_path, monkeypatch):
+    """Whatever the worker says of it: its log may be on that disk, too."""
+    (tmp_path / "worker.py").write_text("raise SystemExit(1)")
+    monkeypatch.setattr(module, "WORKER", tmp_path / "worker.py")
+    usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(ValueError, match=r"the disk of .* is full; expected .* --output"):
+        find_motion(tmp_path, {"000/a.png": "a"}, {"000": None})
 
 
 def test_an_interrupt_ends_the_worker(tmp_path, monkeypatch):

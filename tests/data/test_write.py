@@ -1,5 +1,7 @@
 import dataclasses
+import errno
 import json
+import os
 import warnings
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from PIL import Image
 from neural_sdf.data import in_scene_frame, load_scene, world_from_camera, write_scene
 from neural_sdf.data import write as module
 from neural_sdf.data.formats import FORMATS
-from neural_sdf.data.write import file_names
+from neural_sdf.data.write import file_names, scratch_beside
 from neural_sdf.geometry import Similarity
 
 LAYOUTS = ["idr", "transforms", "colmap"]
@@ -213,3 +215,19 @@ def test_cameras_are_written_normalised_where_the_scene_is_its_own_world(idr_fol
     assert float(frame.scale) == 1.0
     np.testing.assert_array_equal(frame.translation, 0)
     np.testing.assert_allclose(again.scene_from_camera, scene.scene_from_camera, atol=1e-12)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_place_that_cannot_be_written_is_told_and_nothing_is_left(tmp_path, number):
+    with (
+        pytest.raises(ValueError, match=r"output .*out cannot be written: .*; choose another by"),
+        scratch_beside(tmp_path / "new/out") as scratch,
+    ):
+        (scratch / "half").write_text("half")
+        raise OSError(number, os.strerror(number))
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_what_has_nothing_to_do_with_the_place_stays_what_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError), scratch_beside(tmp_path / "out"):
+        raise FileNotFoundError(errno.ENOENT, "lost")
