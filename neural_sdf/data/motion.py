@@ -121,8 +121,10 @@ def require_most(motion: Motion) -> None:
         )
     if not kept:
         raise ValueError(
-            f"the {count} photos show the same points, but all from one place or too few of them;"
-            " expected photos from different places; move the camera, do not only turn it"
+            f"the {count} photos share too few points (a photo has"
+            f" {np.median(motion.num_points):.0f} that stand out, expected 1000 or more), or all"
+            " were taken from one place; put the object on a printed page, and move the camera"
+            " rather than turn it"
         )
     raise ValueError(
         f"only {kept} of {count} photos fit together; expected half of them or more; take photos"
