@@ -105,7 +105,8 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
         sys.exit(0)
     keep_programs()
     # By an exception, so that unfinished folders and processes are cleaned away.
-    signal.signal(signal.SIGTERM, lambda number, _: _exit("interrupted", 128 + number))
+    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # Windows has no SIGHUP
+        signal.signal(getattr(signal, name), lambda number, _: _exit("interrupted", 128 + number))
     try:
         _parse_flags(required)
     except Exception as error:

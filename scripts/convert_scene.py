@@ -43,6 +43,7 @@ SKIP_MISSING = flags.DEFINE_bool("skip_missing", False, "leave out views whose f
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
     from neural_sdf.data import MASKING, in_scene_frame, load_scene, mask_sheet, write_scene
+    from neural_sdf.data.write import new_folder
 
     is_synthetic = FORMAT.value.startswith("synthetic")
     if bool(PATH.value) == is_synthetic:
@@ -51,6 +52,7 @@ def main() -> None:
             " the folder of the photo set, or --format=synthetic alone for the embedded example;"
             " set one of them"
         )
+    new_folder(OUTPUT.value)  # refuses what is there before any long work
     try:
         scene = load_scene(
             PATH.value,

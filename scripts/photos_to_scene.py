@@ -7,6 +7,8 @@ Needs pycolmap: pip install -e '.[sfm]'. Look at masks.png and scene.png in the 
 train; matches.png shows which photos have something in common.
 """
 
+import shlex
+
 from absl import flags
 
 from neural_sdf import launch
@@ -36,9 +38,13 @@ def main() -> None:
         longest_side=LONGEST_SIDE.value,
         say=lambda line: print(line, flush=True),
     )
+    if MASKS.value == "none":
+        print(f"{OUTPUT.value}: look at scene.png there; training needs masks")
+        return
+    path = shlex.quote(f"--config.data.path={OUTPUT.value}")
     print(
         f"{OUTPUT.value}: look at masks.png and scene.png there, then train with python train.py"
-        f" --config=configs/photos.py --config.data.path={OUTPUT.value} --workdir=..."
+        f" --config=configs/photos.py {path} --workdir=..."
     )
 
 

@@ -40,7 +40,7 @@ class Photo(NamedTuple):
     """One plain photo.
 
     Attributes:
-        name: of the file, without suffix.
+        name: of the file, without suffix where that says enough.
         path: of the file.
         size: (height, width) as shown, pixels.
         camera: which camera took it, at which size and focal length; photos of the same share
@@ -73,21 +73,28 @@ def read_album(folder: Path, masks: Path | None = None) -> list[Photo]:
     if len(paths) < FEWEST:
         others = sorted({p.suffix for p in folder.iterdir() if p.suffix and p not in paths})
         beside = f", and files with the suffixes {', '.join(others)}" if others else ""
+        if any(p.is_dir() for p in folder.iterdir()):
+            beside += ", and folders, which are not looked into"
         raise ValueError(
             f"folder {folder} holds {len(paths)} photos{beside}; expected {FEWEST} or more"
             f" ({', '.join(PHOTO_SUFFIXES)}), 20 to 80 for an object seen from all round; take"
             " more, or convert them"
         )
-    photos = _each(paths, _photo)
+    stems = [path.stem for path in paths]
+    photos = [
+        photo._replace(name=path.name) if stems.count(path.stem) > 1 else photo
+        for path, photo in zip(paths, _each(paths, _photo), strict=True)
+    ]
     if masks is None:
         return photos
     _require_folder(masks, "masks")
     files = pair_masks(masks, [Path(path.name) for path in paths])
-    missing = [file.name for file in files if not file.is_file()]
+    missing = sorted({file.name for file in files if not file.is_file() or files.count(file) > 1})
     if missing:
         raise ValueError(
-            f"masks {names(missing)} are not in {masks}; expected one for each of the"
-            f" {len(photos)} photos, of the same name or as many in the same order; set --masks"
+            f"masks {names(missing)} are not in {masks}, or there for two photos; expected one for"
+            f" each of the {len(photos)} photos, of the same name or as many in the same order; set"
+            " --masks"
         )
     return [photo._replace(mask=file) for photo, file in zip(photos, files, strict=True)]
 
@@ -106,8 +113,8 @@ def write_album(photos: Sequence[Photo], factor: int, folder: Path) -> list[str]
         Where each lies in `images/`, in the order of the photos.
 
     Raises:
-        ValueError: if files cannot be read, all photos are the same picture, or only some have
-            masks.
+        ValueError: if files cannot be read, all photos are the same picture, only some have masks,
+            or masks say nothing.
     """
     cameras = {camera: i for i, camera in enumerate(dict.fromkeys(p.camera for p in photos))}
     files = file_names([photo.name for photo in photos], "")
@@ -116,13 +123,13 @@ def write_album(photos: Sequence[Photo], factor: int, folder: Path) -> list[str]
         (folder / "images" / f"{i:03d}").mkdir(parents=True)
         (folder / "masks" / f"{i:03d}").mkdir(parents=True)
 
-    def write(job: tuple[Photo, str]) -> tuple[bytes, bool]:
+    def write(job: tuple[Photo, str]) -> tuple[bytes, float | None]:
         photo, place = job
         rgb, mask = _reduced(photo, factor)
         (folder / "images" / place).write_bytes(as_png(rgb))
         if mask is not None:
             (folder / "masks" / place).write_bytes(as_png(np.where(mask, 255, 0).astype(np.uint8)))
-        return hashlib.sha256(rgb.tobytes()).digest(), mask is not None
+        return hashlib.sha256(rgb.tobytes()).digest(), None if mask is None else mask.mean()
 
     written = _each(list(zip(photos, places, strict=True)), write)
     if len({digest for digest, _ in written}) == 1:
@@ -130,7 +137,14 @@ def write_album(photos: Sequence[Photo], factor: int, folder: Path) -> list[str]
             f"all {len(photos)} photos are the same picture; expected photos from different places;"
             " move round the object and take one every 10 to 20 degrees"
         )
-    bare = [photo.name for photo, (_, masked) in zip(photos, written, strict=True) if not masked]
+    shares = [share for _, share in written]
+    if set(shares) in ({0.0}, {1.0}):
+        raise ValueError(
+            f"the masks of all {len(photos)} photos are {'bright' if shares[0] else 'dark'}"
+            " everywhere; expected them brighter than half on the object and dark around it; set"
+            " --masks"
+        )
+    bare = [photo.name for photo, share in zip(photos, shares, strict=True) if share is None]
     if 0 < len(bare) < len(photos):
         raise ValueError(
             f"photos {names(bare)} have no transparency, the others have; expected all alike; save"
@@ -172,6 +186,8 @@ def _reduced(
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"] | None]:
     """Pixels of a photo as it is shown, and its mask: the given file's, else alpha's, if any."""
     rgb, inside = read_upright(photo.path)
+    if inside is not None and inside.min() == 1:
+        inside = None  # some programs always write an alpha channel
     if photo.mask is not None:
         mask, alpha = read_upright(photo.mask)
         inside = mask @ LUMA / 255 if alpha is None else alpha

@@ -109,8 +109,7 @@ def _nothing_left(num_photos: int) -> ValueError:
     return ValueError(
         f"nothing is left of the object: no place is on it in nearly all of {num_photos} photos;"
         " expected an object whose colours differ from those around it, and masks and cameras that"
-        " agree; look at the cameras with scripts/inspect_scene.py, or give a folder of masks,"
-        " --masks=DIR"
+        " agree; look at the cameras with scripts/inspect_scene.py, or give a folder of masks"
     )
 
 

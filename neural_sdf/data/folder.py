@@ -100,7 +100,7 @@ def list_photos(folder: Path) -> list[Path]:
     """The photos of a folder in sorted order; none if it is not there."""
     if not folder.is_dir():
         return []
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in PHOTO_SUFFIXES)
+    return sorted(file for file in folder.iterdir() if _is_photo(file))
 
 
 def photo_folder(folder: Path) -> Path | None:
@@ -143,7 +143,12 @@ def pair_masks(place: Path, inner: Sequence[Path]) -> list[Path]:
 
 def _all_photos(folder: Path) -> list[Path]:
     """The photos of a folder and of its folders, sorted."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES)
+    return sorted(file for file in folder.rglob("*") if _is_photo(file))
+
+
+def _is_photo(file: Path) -> bool:
+    """By its name; hidden files are other programs' notes (macOS has one for each photo)."""
+    return file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".")
 
 
 def _without_folder(path: Path) -> Path:

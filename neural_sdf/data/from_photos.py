@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import json
 import warnings
@@ -14,7 +15,7 @@ from jaxtyping import Float64
 
 from neural_sdf.data.album import Photo, read_album, reduction, write_album
 from neural_sdf.data.capture import image_path
-from neural_sdf.data.findings import DataError
+from neural_sdf.data.findings import DataError, Finding
 from neural_sdf.data.load import load_scene, read_capture
 from neural_sdf.data.masked import MASKING, mask_by_background, mask_by_hull
 from neural_sdf.data.motion import Motion, find_motion, rejected, require_most
@@ -60,6 +61,11 @@ def photos_to_scene(
     say(_described(album, factor))
     with scratch_beside(output) as work:
         places = write_album(album, factor, work)
+        if masks == "alpha" and not any((work / "masks").rglob("*.png")):
+            raise ValueError(
+                "the photos have no transparency; expected some for --masks=alpha; set it to one of"
+                f" {list(MASKS)} or to a folder of masks"
+            )
         focals = {
             place.partition("/")[0]: photo.focal and photo.focal / factor
             for place, photo in zip(places, album, strict=True)
@@ -72,8 +78,7 @@ def photos_to_scene(
         try:
             scene, made_by = _masked(_scene(work, motion, photos), masks)
         except DataError as error:  # whose remedies are for other commands
-            message = error.finding.message
-            raise ValueError(f"{message}; take photos from all round the object") from error
+            raise ValueError(_unusable(error.finding)) from error
         say(f"masks: {made_by}")
         scene = upright(in_scene_frame(scene))
         report = _report(work, motion, made_by)
@@ -144,22 +149,29 @@ def _masked(scene: Scene, masks: str) -> tuple[Scene, str]:
         return MASKING[masks](scene), masks
     if scene.source.has_masks:
         return scene, "alpha" if masks in MASKS else masks
-    if masks == "alpha":
-        raise ValueError(
-            "the photos have no transparency; expected photos with an alpha channel for"
-            f" --masks=alpha; set it to one of {list(MASKS)} or to a folder of masks"
-        )
     try:
         return mask_by_background(scene), "background"
     except ValueError:
         return mask_by_hull(scene), "hull"
 
 
+def _unusable(finding: Finding) -> str:
+    """Why no scene can be made of cameras that were found, in words for photos."""
+    if "mask" in finding.code:
+        return f"{finding.message}; write masks bright on the object, or set --masks to another way"
+    if finding.code == "parallel-cameras":
+        return (
+            "the photos look at a flat thing, or all in one direction; expected an object from"
+            " different sides; take photos from all round it"
+        )
+    return f"{finding.message}; take photos from all round the object"
+
+
 def _described(album: Sequence[Photo], factor: int) -> str:
     cameras = len({photo.camera for photo in album})
     blind = [photo.name for photo in album if photo.focal is None]
-    height, width = album[0].size
-    line = f"photos: {len(album)} of {width}x{height}"
+    sizes = collections.Counter(f"{width}x{height}" for height, width in (p.size for p in album))
+    line = "photos: " + ", ".join(f"{count} of {size}" for size, count in sizes.items())
     line += f", reduced {factor} times" if factor > 1 else ""
     line += f", by {cameras} cameras or focal lengths" if cameras > 1 else ""
     if blind:

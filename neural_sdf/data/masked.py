@@ -12,7 +12,7 @@ from neural_sdf.data.hull import region_of_interest
 from neural_sdf.data.load import normalise
 from neural_sdf.data.masks import refine_by_hull, sphere_masks
 from neural_sdf.data.plain import plain_background
-from neural_sdf.data.region import BY_HULL, FOUND, common_view
+from neural_sdf.data.region import BY_HULL, FILE, FOUND, common_view
 from neural_sdf.data.scene import Scene, view_masks, view_pixels
 from neural_sdf.data.write import world_from_camera
 from neural_sdf.geometry import Similarity
@@ -53,10 +53,10 @@ MASKING = {"background": mask_by_background, "hull": mask_by_hull}
 
 
 def with_masks(scene: Scene, masks: Sequence[Bool[np.ndarray, "_h _w"]]) -> Scene:
-    """The scene with other masks, and about their hull if its region of interest was not given."""
+    """The scene with other masks, about their hull unless its layout says where the object is."""
     flat = np.concatenate([mask.ravel() for mask in masks])
     masked = scene._replace(mask=flat, source=dataclasses.replace(scene.source, has_masks=True))
-    if scene.source.region not in FOUND:
+    if scene.source.region not in (*FOUND, FILE):
         return masked
     training, poses = slice(int(scene.num_train)), world_from_camera(scene)
     intrinsics = np.asarray(scene.intrinsics, np.float64)

@@ -127,8 +127,7 @@ def _colours(views: Views, outlines) -> Float32[np.ndarray, " colours"]:
         side = "every" if known else "no"
         raise ValueError(
             f"the masks of the {len(outlines)} photos have {side} pixel on the object; expected"
-            " object and surroundings in them; start from other masks, or give a folder of masks,"
-            " --masks=DIR"
+            " object and surroundings in them; start from other masks, or give a folder of masks"
         )
     photos, masks = zip(*known, strict=True)
     return colour_ratios(photos, masks)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -23,6 +24,7 @@ import numpy as np
 from jaxtyping import Int
 from rich.console import Console
 from rich.progress import Progress
+from scipy.sparse.csgraph import connected_components
 
 from neural_sdf.data.findings import names
 
@@ -78,7 +80,8 @@ def find_motion(
     (folder / "job.json").write_text(json.dumps({"folder": str(folder), "focals": dict(focals)}))
     with (folder / "worker.log").open("w") as log:
         command = [sys.executable, "-P", str(WORKER), str(folder / "job.json")]
-        worker = subprocess.Popen(command, stdout=log, stderr=log)
+        scratch = os.environ | {"TMPDIR": str(folder)}  # where its library leaves logs
+        worker = subprocess.Popen(command, stdout=log, stderr=log, env=scratch)
         try:
             _show_progress(worker, folder, len(photos))
         finally:
@@ -114,12 +117,14 @@ def require_most(motion: Motion) -> None:
             f" ({names(blank)}); expected sharp photos of things with some pattern; put the object"
             " on a printed page, or light it better"
         )
-    if not motion.matches.any():
+    together = int(np.bincount(connected_components(motion.matches)[1]).max())
+    if together < max(3, LEAST_SHARE * count):
         raise ValueError(
-            f"no two of the {count} photos show the same points; expected neighbours that overlap"
-            " by two thirds; move round the object and take one every 10 to 20 degrees"
+            f"{count} photos do not show the same things: at most {together} are linked by points"
+            " in common; expected neighbours that overlap by two thirds; move round the object and"
+            " take one every 10 to 20 degrees"
         )
-    if not kept:
+    if kept < together / 3:
         raise ValueError(
             f"the {count} photos share too few points (a photo has"
             f" {np.median(motion.num_points):.0f} that stand out, expected 1000 or more), or all"

@@ -6,19 +6,21 @@ any time. Imports nothing of neural_sdf. `motion` starts it, and reads what it l
 of the job: a database of features and matches, models in `models/`, and `models.json`.
 """
 
-import collections
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pycolmap
 
 SEED = 0
 # One coefficient of radial distortion while models are small, where more would explain noise and
-# run away; two, as telephones have them, in the end.
-FIRST_LENS, LENS = "SIMPLE_RADIAL", "RADIAL"
-FEWEST = 10  # photos of a camera that can tell its second coefficient
+# run away; in the end two, as telephones have them, or as many as the points can tell.
+FIRST_LENS = "SIMPLE_RADIAL"
+LENSES = {"RADIAL": 5, "SIMPLE_RADIAL": 4, "SIMPLE_PINHOLE": 3}  # and how many numbers they have
+SURE = 0.05  # share by which a lens may move the corner of a photo without further evidence
+BEYOND = 2.0  # times what it moves the outermost points by; else it is an extrapolation
 MOST_FEATURES = 4096  # of a photo; twice as many take four times as long to match, for no gain
 FAINTEST = 0.004  # contrast of a feature; COLMAP's 0.0067 finds too few on pale things
 FARTHEST, LEAST_ANGLE = 2.0, 1.5  # pixels from where it should be, degrees between its rays
@@ -99,17 +101,46 @@ def map_images(database: Path, images: Path, folder: Path) -> list[dict[str, Any
 
 
 def refine(model: pycolmap.Reconstruction) -> None:
-    """Fits cameras and points once more, with the last lens, and drops points that do not fit."""
-    photos = collections.Counter(model.image(i).camera_id for i in model.reg_image_ids())
-    for camera_id, camera in model.cameras.items():
-        if photos[camera_id] >= FEWEST:
-            camera.model = getattr(pycolmap.CameraModelId, LENS)
-            camera.params = [*camera.params, 0.0]
-    options = pycolmap.BundleAdjustmentOptions()
-    for _ in range(REFINEMENTS):
-        pycolmap.bundle_adjustment(model, options)
-        pycolmap.ObservationManager(model).filter_all_points3D(FARTHEST, LEAST_ANGLE)
+    """Fits cameras and points once more, and drops points that do not fit.
+
+    Each camera has the first of `LENSES` that its points support: an object in the middle of the
+    photos says little of their corners.
+    """
+    cameras = dict(model.cameras)
+    for lens, count in LENSES.items():
+        for camera in cameras.values():
+            numbers = [*camera.params, 0.0][:count]
+            camera.model = getattr(pycolmap.CameraModelId, lens)
+            camera.params = numbers
+        for _ in range(REFINEMENTS):
+            pycolmap.bundle_adjustment(model, pycolmap.BundleAdjustmentOptions())
+            pycolmap.ObservationManager(model).filter_all_points3D(FARTHEST, LEAST_ANGLE)
+        cameras = {i: camera for i, camera in cameras.items() if not is_supported(model, i)}
+        if not cameras:
+            break
     model.update_point_3d_errors()
+
+
+def is_supported(model: pycolmap.Reconstruction, camera_id: int) -> bool:
+    """Whether a lens does at the corners of its photos what the points near them can tell."""
+    camera = model.cameras[camera_id]
+    middle = np.array([camera.principal_point_x, camera.principal_point_y])
+    points = [
+        point.xy
+        for i in model.reg_image_ids()
+        if model.image(i).camera_id == camera_id
+        for point in model.image(i).points2D
+        if point.has_point3D()
+    ]
+    if not points:
+        return True
+    farthest = np.quantile(np.linalg.norm(np.array(points) - middle, axis=1), 0.99)
+    radii = np.array([farthest, np.linalg.norm(middle)]) / camera.mean_focal_length()
+    coefficients = camera.params[3:]
+    at_points, at_corner = np.abs(
+        sum(k * radii ** (2 * n) for n, k in enumerate(coefficients, start=1)) + 0 * radii
+    )
+    return bool(at_corner <= max(SURE, BEYOND * at_points))
 
 
 if __name__ == "__main__":

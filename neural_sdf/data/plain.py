@@ -44,8 +44,8 @@ def plain_background(
         raise ValueError(
             f"the background of the {len(photos)} photos is not plain: the colours of their borders"
             " spread as far as those of the object; expected one colour at the borders of all"
-            f" photos that the object does not have; make masks by hull, --masks=hull, or"
-            " give a folder of masks, --masks=DIR"
+            " photos that the object does not have; set --masks=hull, or make masks elsewhere and"
+            " give their folder"
         )
     return [_mask(distance, threshold) for distance in distances]
 

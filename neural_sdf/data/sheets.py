@@ -15,11 +15,12 @@ from neural_sdf.data.scene import Scene, view_masks, view_pixels
 WIDTH = 900  # of a picture, pixels
 MOST = 24  # photos shown
 LINE = 16  # height of a line of text, pixels
+OUTSIDE = np.array([90, 140, 255])  # mixed with what is outside masks
 PLACED, LEFT_OUT = (31, 111, 208), (208, 60, 31)
 
 
 def mask_sheet(scene: Scene) -> bytes:
-    """Photos with what is outside their masks made pale and the rim red, as a PNG file's content.
+    """Photos with what is outside their masks made blue and the rim red, as a PNG file's content.
 
     Of many photos some are shown, evenly spread.
     """
@@ -50,7 +51,7 @@ def _tile(scene: Scene, view: int, side: int) -> Image.Image:
     size = max(1, round(scale * width)), max(1, round(scale * height))
     small = np.asarray(Image.fromarray(rgb).resize(size)).copy()
     inside = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
-    small[~inside] = 128 + small[~inside] // 2
+    small[~inside] = (OUTSIDE + small[~inside]) // 2
     small[rim(inside, 1)] = 255, 0, 0
     return Image.fromarray(small)
 

@@ -120,7 +120,7 @@ def test_masks_of_a_folder_are_paired_by_name_or_by_order(folder, tmp_path):
     kept = [np.asarray(Image.open(tmp_path / f"out/masks/000/{i}.png")).sum() for i in range(3)]
     assert kept == [255 * 160 * (10 + i) for i in range(3)]
     (masks / "m1.png").rename(masks / "1.png")
-    with pytest.raises(ValueError, match=r"masks 0.png, 2.png are not in .*any_name; expected one"):
+    with pytest.raises(ValueError, match=r"masks 0.png, 2.png are not in .*any_name, or there"):
         read_album(folder, masks)
 
 
@@ -186,3 +186,37 @@ def test_a_full_disk_is_told_as_the_system_tells_it(folder, tmp_path, monkeypatc
     monkeypatch.setattr(type(folder), "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         write_album(album, 1, tmp_path / "out")
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_masks_that_say_nothing_are_refused_before_long_work(folder, tmp_path, value):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for i in range(3):
+        Image.fromarray(np.full((120, 160), value, np.uint8)).save(masks / f"{i}.png")
+    with pytest.raises(ValueError, match=r"masks of all 3 photos are (dark|bright) everywhere"):
+        write_album(read_album(folder, masks), 1, tmp_path / "out")
+
+
+def test_an_alpha_channel_without_transparency_is_no_mask(folder, tmp_path):
+    for i in range(3):
+        rgba = np.dstack([pattern(seed=i), np.full((120, 160), 255, np.uint8)])
+        Image.fromarray(rgba).save(folder / f"{i}.png")
+    written(read_album(folder), 1, tmp_path)
+    assert not list((tmp_path / "out/masks").rglob("*.png"))
+
+
+def test_equal_names_are_told_apart_and_share_no_mask(folder, tmp_path):
+    save(folder / "1.jpg", pattern(seed=4))
+    assert [photo.name for photo in read_album(folder)] == ["0", "1.jpg", "1.png", "2"]
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for i in range(3):
+        Image.fromarray(np.eye(120, 160, dtype=np.uint8) * 255).save(masks / f"{i}.png")
+    with pytest.raises(ValueError, match=r"masks 1.png are not in .*, or there for two photos"):
+        read_album(folder, masks)
+
+
+def test_hidden_files_are_no_photos(folder):
+    (folder / "._0.png").write_text("what macOS notes of a photo")
+    assert len(read_album(folder)) == 3

@@ -52,7 +52,7 @@ def test_photos_that_are_placed_are_blue_and_the_others_red(count, kept):
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 30])
-def test_masks_are_outlined_and_what_is_outside_is_pale(count):
+def test_masks_are_outlined_and_what_is_outside_is_blue(count):
     scene = synthetic_scene(Shoot(count, 0, (24, 32), smooth))
     scene = scene._replace(rgb=np.zeros_like(scene.rgb))
     sheet = pixels(mask_sheet(scene))
@@ -63,8 +63,8 @@ def test_masks_are_outlined_and_what_is_outside_is_pale(count):
     side = WIDTH // columns
     tiles = [red[:, i * side : (i + 1) * side].any() for i in range(columns)]
     assert all(tiles)
-    black, grey = (sheet == 0).all(-1), (sheet == 128).all(-1)
-    share = black.sum() / (black.sum() + grey.sum() + red.sum())
+    black, blue = (sheet == 0).all(-1), (sheet == [45, 70, 127]).all(-1)
+    share = black.sum() / (black.sum() + blue.sum() + red.sum())
     first = np.unique(np.linspace(0, count - 1, shown).round().astype(int))
     masks = scene.mask.reshape(count, -1)[first]
     assert share == pytest.approx(masks.mean(), abs=0.06)
