@@ -252,7 +252,9 @@ def test_the_cup_is_found_from_its_region_alone():
 def test_the_temple_is_masked_as_the_set_says(photo_set):
     scene = load_scene(photo_set("middlebury_templeRing"), holdout_every=0)
     photos, truth, *_ = scene_views(scene)
-    assert overlap(plain_background(photos), truth).mean() >= 0.97
+    agreement = overlap(plain_background(photos), truth)
+    print(f"background: IoU {agreement.mean():.4f}, at least {agreement.min():.4f}")
+    assert agreement.mean() >= 0.97
 
 
 @pytest.mark.slow
@@ -261,4 +263,6 @@ def test_the_temple_is_masked_by_its_hull_as_the_set_says(photo_set, start):
     scene = load_scene(photo_set("middlebury_templeRing"), holdout_every=0)
     photos, truth, *cameras = scene_views(scene)
     rough = plain_background(photos) if start == "background" else region_masks(scene, photos)
-    assert overlap(refine_by_hull(photos, rough, *cameras), truth).mean() >= 0.97
+    agreement = overlap(refine_by_hull(photos, rough, *cameras), truth)
+    print(f"hull, from {start}: IoU {agreement.mean():.4f}, at least {agreement.min():.4f}")
+    assert agreement.mean() >= 0.97
