@@ -18,7 +18,8 @@ jaxtyping.install_import_hook(
 )
 
 import json  # noqa: E402
-from collections.abc import Callable, Iterator  # noqa: E402
+import subprocess  # noqa: E402
+from collections.abc import Callable, Iterator, Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any, NamedTuple  # noqa: E402
 
@@ -60,6 +61,20 @@ def photo_set() -> Callable[[str], Path]:
         return folder / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def assert_mistake() -> Callable[[subprocess.CompletedProcess, Sequence[str]], None]:
+    """That a script ended with status 2 and one line of error, which has some words."""
+
+    def check(result: subprocess.CompletedProcess, words: Sequence[str]) -> None:
+        assert result.returncode == 2, result.stderr
+        (line,) = [line for line in result.stderr.splitlines() if "WARNING" not in line]
+        assert line.startswith("error: ")
+        for word in words:
+            assert word in line
+
+    return check
 
 
 @pytest.fixture(scope="session")

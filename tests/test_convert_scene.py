@@ -53,14 +53,10 @@ def test_embedded_example_is_written_without_photos(tmp_path):
         (["--path=no_such_set", "--output=out"], ["no_such_set"]),
     ],
 )
-def test_mistake_is_one_line_and_status_2(tmp_path, idr_folder, arguments, words):
+def test_mistake_is_one_line_and_status_2(tmp_path, idr_folder, assert_mistake, arguments, words):
     before = sorted(tmp_path.rglob("*"))
     result = convert(tmp_path, *arguments)
-    assert result.returncode == 2, result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if "WARNING" not in line]
-    assert line.startswith("error: ")
-    for word in words:
-        assert word in line
+    assert_mistake(result, words)
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -1,7 +1,6 @@
 """From plain photos to a scene, and from the scene to a mesh."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -20,7 +19,6 @@ from neural_sdf.export import Mesh, extract_mesh, read_mesh, to_world
 from neural_sdf.geometry import Similarity, transform_points
 
 ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("NEURAL_SDF_DATA", ROOT.parent / "shared/data"))
 PICTURES = {"matches.png", "masks.png", "scene.png"}
 
 
@@ -165,13 +163,11 @@ def test_one_command_trains_it_to_a_mesh(place, truth, found, true_from_found):
 
 
 @pytest.mark.slow
-def test_real_photos_are_registered_too(tmp_path):
+def test_real_photos_are_registered_too(tmp_path, photo_set):
     """At half size, and without masks, which this room does not give by itself."""
-    if not (DATA / "fox").is_dir():
-        pytest.skip(f"no photo set in {DATA}")
     result = convert(
         tmp_path,
-        f"--images={DATA}/fox/images",
+        f"--images={photo_set('fox')}/images",
         "--output=fox",
         "--longest_side=960",
         "--masks=none",
@@ -234,18 +230,14 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("case", FAILURES)
-def test_failure_is_one_line_and_leaves_nothing(tmp_path, case):
+def test_failure_is_one_line_and_leaves_nothing(tmp_path, assert_mistake, case):
     photos, arguments, words = FAILURES[case]
     (tmp_path / "photos").mkdir()
     for i, photo in enumerate(photos):
         Image.fromarray(photo).save(tmp_path / f"photos/{i}.png")
     before = sorted(tmp_path.rglob("*"))
     result = convert(tmp_path, "--images=photos", "--output=out", *arguments)
-    assert result.returncode == 2, result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if "WARNING" not in line]
-    assert line.startswith("error: ")
-    for word in words:
-        assert word in line
+    assert_mistake(result, words)
     assert sorted(tmp_path.rglob("*")) == before
 
 

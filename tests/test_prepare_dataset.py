@@ -42,13 +42,9 @@ def test_script_writes_the_dataset_and_says_how_to_train_on_it(tmp_path, idr_fol
     ],
 )
 def test_mistake_is_one_line_and_status_2_and_nothing_is_written(
-    tmp_path, idr_folder, arguments, words
+    tmp_path, idr_folder, assert_mistake, arguments, words
 ):
     before = sorted(tmp_path.rglob("*"))
     result = prepare(tmp_path, *arguments)
-    assert result.returncode == 2, result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if "WARNING" not in line]
-    assert line.startswith("error: ")
-    for word in words:
-        assert word in line
+    assert_mistake(result, words)
     assert sorted(tmp_path.rglob("*")) == before

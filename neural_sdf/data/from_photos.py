@@ -99,7 +99,8 @@ def upright(scene: Scene) -> Scene:
     up = -poses[:, :3, 1].mean(axis=0)
     if np.linalg.norm(up) < LEAST_AGREEMENT:
         places = poses[:, :3, 3] - poses[:, :3, 3].mean(axis=0)
-        up = np.linalg.svd(places)[2][2] * (1 if up @ np.linalg.svd(places)[2][2] >= 0 else -1)
+        axis = np.linalg.svd(places)[2][2]
+        up = axis if up @ axis >= 0 else -axis
     poses[:, :3] = _rotation(up, poses[0, :3, 2], poses[0, :3, 1]) @ poses[:, :3]
     return scene._replace(scene_from_camera=poses)
 
