@@ -27,9 +27,9 @@ PATH = flags.DEFINE_string(
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for JAX."""
-    from neural_sdf import experiment
+    from neural_sdf.experiment.evaluate import evaluate
 
-    experiment.evaluate(
+    evaluate(
         WORKDIR.value,
         step=STEP.value,
         reference=REFERENCE.value,

@@ -21,9 +21,9 @@ WORKDIR = flags.DEFINE_string(
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for JAX."""
-    from neural_sdf import experiment
+    from neural_sdf.experiment.train import train
 
-    experiment.train(CONFIG.value, WORKDIR.value)
+    train(CONFIG.value, WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from absl import flags
 
-from neural_sdf.program_cache import keep_programs
+from neural_sdf.machine.programs import keep_programs
 
 # XLA's YNN reduce fusion for CPUs returns wrong sums (jaxlib 0.10.2, jax-ml/jax#39103) and drops
 # NaN from max and min (0.10.1 to 0.12.0.1, openxla/xla#21461), both without an error. An XLA

@@ -100,7 +100,7 @@ def main() -> None:
         print(f"measured {name}", file=sys.stderr, flush=True)
     print(measure.table(rows))
     if JSON.value:
-        from neural_sdf.export import replace_file
+        from neural_sdf.machine.files import replace_file
 
         record = {"machine": machine} | {row.key: measure.as_record(row) for row in rows}
         replace_file(Path(JSON.value), (json.dumps(record, indent=2) + "\n").encode())

@@ -42,8 +42,10 @@ SKIP_MISSING = flags.DEFINE_bool("skip_missing", False, "leave out views whose f
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
-    from neural_sdf.data import MASKING, in_scene_frame, load_scene, mask_sheet, write_scene
-    from neural_sdf.data.write import new_folder
+    from neural_sdf.machine.files import new_folder
+    from neural_sdf.masking import MASKING, mask_sheet
+    from neural_sdf.photos import load_scene, write_scene
+    from neural_sdf.scenes.frame import in_scene_frame
 
     is_synthetic = FORMAT.value.startswith("synthetic")
     if bool(PATH.value) == is_synthetic:

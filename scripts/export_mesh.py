@@ -19,11 +19,9 @@ STEP = flags.DEFINE_integer("step", None, "the checkpoint's step; the latest if 
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for JAX."""
-    from neural_sdf import experiment
+    from neural_sdf.experiment.export import export_mesh
 
-    experiment.export_mesh(
-        WORKDIR.value, OUTPUT.value, resolution=RESOLUTION.value, step=STEP.value
-    )
+    export_mesh(WORKDIR.value, OUTPUT.value, resolution=RESOLUTION.value, step=STEP.value)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ OUTPUT = flags.DEFINE_string("output", "", "a .png file to draw cameras, region 
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
-    from neural_sdf.data import scene_picture
-    from neural_sdf.data.doctor import as_json, as_text, inspect_scene
-    from neural_sdf.export import replace_file
+    from neural_sdf.machine.files import replace_file
+    from neural_sdf.photos import scene_picture
+    from neural_sdf.photos.doctor import as_json, as_text, inspect_scene
 
     picture = Path(OUTPUT.value)
     if OUTPUT.value and not (picture.suffix == ".png" and picture.parent.is_dir()):

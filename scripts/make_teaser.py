@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import trimesh
     from PIL.Image import Image
 
-    from neural_sdf.data import Scene
+    from neural_sdf.scenes import Scene
 
 WORKDIR = flags.DEFINE_string("workdir", "", "the folder of the run that train.py wrote")
 OUTPUT = flags.DEFINE_string("output", "docs/teaser.png", "the PNG file to write")
@@ -51,11 +51,11 @@ class View(NamedTuple):
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for JAX."""
-    from neural_sdf import experiment
-    from neural_sdf.data import load_scene
-    from neural_sdf.export import replace_file
+    from neural_sdf.experiment.workdir import load_trained
+    from neural_sdf.machine.files import replace_file
+    from neural_sdf.photos import load_scene
 
-    scene = load_scene(**experiment.load_trained(WORKDIR.value).config.data)
+    scene = load_scene(**load_trained(WORKDIR.value).config.data)
     mesh = exported_mesh(WORKDIR.value, scene)
     picture = compose(scene, mesh)
     buffer = io.BytesIO()
@@ -68,13 +68,13 @@ def exported_mesh(workdir: str, scene: Scene) -> trimesh.Trimesh:
     """The mesh as `export_mesh` writes it, read back and moved into the scene frame."""
     import trimesh
 
-    from neural_sdf import experiment
+    from neural_sdf.experiment.export import export_mesh
     from neural_sdf.geometry import inverse, transform_points
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mesh.ply"
         with contextlib.redirect_stdout(None):  # it would name a file that is soon gone
-            experiment.export_mesh(workdir, path, resolution=192)
+            export_mesh(workdir, path, resolution=192)
         mesh = trimesh.load_mesh(path, process=False)
     scene_from_world = inverse(scene.world_from_scene)
     mesh.vertices = np.asarray(transform_points(scene_from_world, np.asarray(mesh.vertices)))
@@ -109,7 +109,7 @@ def some_photos(scene: Scene) -> list[Image]:
     """Photos to train on, evenly chosen, each as a square tile."""
     from PIL import Image
 
-    from neural_sdf.data import view_pixels
+    from neural_sdf.scenes import view_pixels
 
     size = (PANEL - (GRID - 1) * GAP) // GRID
     tiles = []

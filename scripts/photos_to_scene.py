@@ -29,7 +29,7 @@ LONGEST_SIDE = flags.DEFINE_integer(
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
-    from neural_sdf.data.from_photos import photos_to_scene
+    from neural_sdf.motion.from_photos import photos_to_scene
 
     photos_to_scene(
         IMAGES.value,

@@ -28,7 +28,7 @@ PANELS = {"gradient_time": "time of a gradient, ms", "gradient_memory": "its mem
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait."""
-    from neural_sdf.export import replace_file
+    from neural_sdf.machine.files import replace_file
 
     figures = json.loads(Path(JSON.value).read_text())
     replace_file(Path(OUTPUT.value), picture(figures))

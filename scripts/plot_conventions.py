@@ -32,7 +32,7 @@ PIXELS = {
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait."""
-    from neural_sdf.export import replace_file
+    from neural_sdf.machine.files import replace_file
 
     replace_file(Path(OUTPUT.value), picture())
     print(OUTPUT.value)

@@ -25,8 +25,8 @@ SKIP_MISSING = flags.DEFINE_bool("skip_missing", False, "leave out views whose f
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
-    from neural_sdf.data.folder import datasets_folder
-    from neural_sdf.data.prepare import prepare_dataset
+    from neural_sdf.photos.files.folder import datasets_folder
+    from neural_sdf.photos.prepare import prepare_dataset
 
     try:
         folder = prepare_dataset(

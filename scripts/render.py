@@ -38,12 +38,13 @@ def main() -> None:
     if (SCENE.value is None) == (WORKDIR.value is None):
         given = "neither" if SCENE.value is None else "both"
         raise ValueError(f"{given} of --scene and --workdir given; expected one; see --help")
-    from neural_sdf import picture
 
-    render = picture.render_cornell
+    from neural_sdf.experiment import relight
+
+    render = relight.render_cornell
     if WORKDIR.value is not None:
         shown = {"radiance": RADIANCE.value, "view": VIEW.value}
-        render = functools.partial(picture.render_trained, WORKDIR.value, **shown)
+        render = functools.partial(relight.render_trained, WORKDIR.value, **shown)
     render(OUTPUT.value, size=SIZE.value, num_samples=SAMPLES.value, num_bounces=BOUNCES.value)
 
 

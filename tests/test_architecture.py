@@ -1,54 +1,34 @@
 """Holds the house's plan: what may import what, and what is not used at all."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# What each floor may import of neural_sdf, besides itself.
-FLOORS = {
-    "implicit": set(),
-    "geometry": set(),
-    "tracing": {"implicit", "geometry"},
-    "fields": {"geometry"},
-    "data": {"geometry", "tracing"},
-    "rendering": {"geometry", "tracing", "fields"},
-    "export": {"geometry", "tracing"},
-    "training": {"geometry", "tracing", "fields", "data", "rendering"},
-    "evaluation": {
-        *("implicit", "geometry", "tracing", "fields", "data"),
-        *("rendering", "export", "training"),
-    },
-    "experiment": {
-        *("implicit", "geometry", "tracing", "fields", "data"),
-        *("rendering", "export", "training", "evaluation", "resume", "run", "launch"),
-    },
-    "run": {"fields", "data", "rendering", "training", "program_cache"},
-    "resume": {"geometry"},
-    "picture": {"geometry", "data", "rendering", "evaluation", "experiment", "launch"},
-    "launch": {"program_cache"},
-    "program_cache": set(),
-    "train": {"launch", "experiment"},
-    "eval": {"launch", "experiment"},
-}
 
-# What each floor may import of others, besides the standard library, jax, numpy and jaxtyping.
-THIRD_PARTY = {
-    "fields": {"flax"},
-    "data": {"tensorflow_datasets", "PIL", "scipy", "skimage", "rich", "pycolmap"},
-    "rendering": {"rich"},
-    "export": {"skimage", "trimesh", "rich"},
-    "training": {"optax", "orbax", "rich"},
-    "evaluation": {"scipy", "skimage", "igl", "trimesh", "PIL"},
-    "experiment": {"ml_collections"},
-    "launch": {"absl"},
-    "train": {"absl", "ml_collections"},
-    "eval": {"absl"},
-}
+class Floor(NamedTuple):
+    """A row of the table: what a floor may import, of the package and of others."""
+
+    ours: frozenset[str]
+    others: frozenset[str]
+
+
+def read_floors(page: str) -> dict[str, Floor]:
+    """The table of floors in docs/architecture.md, low to high."""
+    rows = re.findall(r"^\| `([\w.]+)` \|[^|]*\|([^|]*)\|([^|]*)\|$", page, re.MULTILINE)
+    return {
+        name: Floor(*(frozenset(re.findall(r"[\w.]+", cell)) for cell in cells))
+        for name, *cells in rows
+    }
+
+
+FLOORS = read_floors((ROOT / "docs/architecture.md").read_text())
 EVERYWHERE = {"jax", "numpy", "jaxtyping", *sys.stdlib_module_names}
 
 BANNED = {
@@ -62,11 +42,15 @@ BANNED = {
 VAGUE = {"utils", "common", "helpers", "types", "base", "manager"}
 
 
-def floor_of(path: Path) -> str:
-    """The floor a file lies on; empty for neural_sdf/__init__.py."""
-    inside = path.with_suffix("").parts
-    name = inside[1] if inside[0] == "neural_sdf" else inside[0]
-    return "" if name == "__init__" else name
+def floor_of(module: str) -> str:
+    """The floor of a module: a room if the table has it; empty for the package itself."""
+    parts = module.removeprefix("neural_sdf").removeprefix(".").split(".")
+    room = ".".join(parts[:2])
+    return room if room in FLOORS else parts[0]
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -87,18 +71,24 @@ def names(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield ast.unparse(node), node.lineno
 
 
-def broken_floors(path: Path, tree: ast.AST) -> Iterator[str]:
-    floor = floor_of(path)
+def arrows(path: Path, tree: ast.AST) -> Iterator[tuple[str, str, int]]:
+    """What a file imports of other floors and packages: floor or package, name, line."""
     for name, line in imports(tree):
-        package, _, inner = name.partition(".")
+        package = name.partition(".")[0]
+        target = floor_of(name) if package == "neural_sdf" else package
+        if target != floor_of(module_of(path)) or not target:
+            yield target, name, line
+
+
+def broken_floors(path: Path, tree: ast.AST) -> Iterator[str]:
+    floor = floor_of(module_of(path))
+    allowed = FLOORS.get(floor, Floor(frozenset(), frozenset()))
+    for target, name, line in arrows(path, tree):
         where = f"({path}, line {line})"
-        if not package:
+        if name.startswith("."):
             yield f"{floor} may not import {name}: imports are absolute {where}"
-        elif package == "neural_sdf":
-            if inner.partition(".")[0] not in {floor} | FLOORS.get(floor, set()):
-                yield f"{floor} may not import {name} {where}"
-        elif package not in EVERYWHERE | THIRD_PARTY.get(floor, set()):
-            yield f"{floor} may not import {package} {where}"
+        elif target not in allowed.ours | allowed.others | EVERYWHERE:
+            yield f"{floor} may not import {name} {where}"
 
 
 def banned_uses(path: Path, tree: ast.AST) -> Iterator[str]:
@@ -153,12 +143,19 @@ def test_every_folder_of_the_package_is_a_floor():
     assert folders <= set(FLOORS)
 
 
-def test_floors_make_no_circle():
-    remaining = dict(FLOORS)
-    while remaining:
-        lowest = [floor for floor, below in remaining.items() if not below & set(remaining)]
-        assert lowest, f"a circle among {sorted(remaining)}"
-        remaining = {floor: remaining[floor] for floor in remaining if floor not in lowest}
+def test_floors_lie_on_those_above_them_in_the_table():
+    order = list(FLOORS)
+    for index, (floor, allowed) in enumerate(FLOORS.items()):
+        assert allowed.ours <= set(order[:index]), f"{floor} imports upwards"
+
+
+def test_every_arrow_of_the_table_is_used():
+    used = {floor: set() for floor in FLOORS}
+    for path in sources("neural_sdf/**/*.py", "train.py", "eval.py"):
+        floor = floor_of(module_of(path))
+        used.setdefault(floor, set()).update(t for t, *_ in arrows(path, tree_of(path)))
+    unused = {floor: (row.ours | row.others) - used[floor] for floor, row in FLOORS.items()}
+    assert not {floor: names for floor, names in unused.items() if names}
 
 
 @pytest.mark.parametrize(
@@ -186,14 +183,19 @@ def test_floors_make_no_circle():
         ),
         (
             "neural_sdf/__init__.py",
-            "from neural_sdf.data import scene",
-            " may not import neural_sdf.data.scene",
+            "from neural_sdf.scenes import scene",
+            " may not import neural_sdf.scenes.scene",
         ),
-        ("neural_sdf/data/scene.py", "import neural_sdf", "data may not import neural_sdf"),
+        ("neural_sdf/scenes/scene.py", "import neural_sdf", "scenes may not import neural_sdf"),
         ("neural_sdf/tracing/trace.py", "from flax import nnx", "tracing may not import flax"),
         ("neural_sdf/fields/mlp.py", "import ml_collections", "may not import ml_collections"),
         ("neural_sdf/rendering/images.py", "import optax", "rendering may not import optax"),
-        ("neural_sdf/data/scene.py", "from . import load", "imports are absolute"),
+        ("neural_sdf/scenes/scene.py", "from . import load", "imports are absolute"),
+        (
+            "neural_sdf/photos/files/lens.py",
+            "from neural_sdf.photos import load",
+            "photos.files may not import neural_sdf.photos.load",
+        ),
         ("train.py", "import jax, optax", "train may not import optax"),
     ],
 )
@@ -225,9 +227,9 @@ def test_planted_use_is_caught(source, banned):
     ["import tensorflow_datasets", "nnx.split(module)", "np.load(path, allow_pickle=False)"],
 )
 def test_what_only_resembles_a_banned_name_passes(source):
-    assert not list(banned_uses(Path("neural_sdf/data/scene.py"), ast.parse(source)))
+    assert not list(banned_uses(Path("neural_sdf/scenes/scene.py"), ast.parse(source)))
 
 
 def test_planted_vague_name_is_caught():
-    assert list(vague_names(Path("neural_sdf/data/utils.py")))
+    assert list(vague_names(Path("neural_sdf/photos/utils.py")))
     assert list(vague_names(Path("neural_sdf/common/scene.py")))

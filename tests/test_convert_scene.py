@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_sdf.data import FORMATS, load_scene
+from neural_sdf.photos import FORMATS, load_scene
 
 SCRIPT = Path(__file__).parents[1] / "scripts/convert_scene.py"
 

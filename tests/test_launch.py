@@ -232,7 +232,7 @@ def test_flag_set_too_late_is_caught_by_the_check():
 
 def test_a_warning_of_our_own_is_one_line_without_its_place_in_the_code(folder):
     finding = "Finding('empty-masks', 'warning', 'masks are empty', 'make them anew')"
-    do = f"from neural_sdf.data.findings import *; settle({finding})"
+    do = f"from neural_sdf.photos.files.findings import *; settle({finding})"
     result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
     assert result.stderr == "warning: masks are empty; make them anew\n"
 

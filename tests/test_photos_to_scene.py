@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neural_sdf.data import Scene, load_scene, view_masks, world_from_camera, write_scene
 from neural_sdf.evaluation import compare_meshes
 from neural_sdf.export import Mesh, extract_mesh, read_mesh, to_world
 from neural_sdf.geometry import Similarity, transform_points
+from neural_sdf.photos import load_scene, write_scene
+from neural_sdf.scenes import Scene, view_masks
+from neural_sdf.scenes.frame import world_from_camera
 
 ROOT = Path(__file__).parents[1]
 PICTURES = {"matches.png", "masks.png", "scene.png"}

@@ -10,11 +10,11 @@ import pytest
 from jax import export as jax_export
 from jax.experimental import io_callback
 
-from neural_sdf.data import Scene, Source
+from neural_sdf.experiment.build import build
 from neural_sdf.export import grid_values
 from neural_sdf.geometry import Rays, Similarity
-from neural_sdf.rendering import cornell, path_trace
-from neural_sdf.run import build
+from neural_sdf.light import cornell, path_trace
+from neural_sdf.scenes import Scene, Source
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 PLATFORMS = ["cuda", "tpu"]

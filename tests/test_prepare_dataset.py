@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from neural_sdf.data import load_scene
+from neural_sdf.photos import load_scene
 
 SCRIPT = Path(__file__).parents[1] / "scripts/prepare_dataset.py"
 

@@ -5,19 +5,16 @@ from neural_sdf.evaluation.images import (
     mask_iou,
     psnr_masked,
     ssim_masked,
-    write_png,
 )
 from neural_sdf.evaluation.meshes import MeshMetrics, compare_meshes
-from neural_sdf.evaluation.views import compile_views, evaluate_view
+from neural_sdf.evaluation.views import evaluate_view
 
 __all__ = [
     "MeshMetrics",
     "compare_meshes",
     "comparison",
-    "compile_views",
     "evaluate_view",
     "mask_iou",
     "psnr_masked",
     "ssim_masked",
-    "write_png",
 ]

@@ -6,15 +6,9 @@ measure is a plain float, finite, fit for JSON.
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from PIL import Image
 from skimage.metrics import structural_similarity
-
-from neural_sdf.export import replace_file
 
 PSNR_CAP = 100.0  # dB; equal images would give infinity, which JSON cannot hold
 ERROR_WHITE = 0.25  # the error that the comparison paints white
@@ -96,17 +90,6 @@ def comparison(
         _grey(_nearness(depth, hit)),
     ]
     return np.round(255 * np.clip(np.concatenate(panels, axis=1), 0, 1)).astype(np.uint8)
-
-
-def write_png(path: Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
-    """Writes an image as PNG, whole or not at all.
-
-    Raises:
-        ValueError: if the file cannot be written.
-    """
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    replace_file(path, buffer.getvalue())
 
 
 def _require_mask(mask: np.ndarray) -> None:

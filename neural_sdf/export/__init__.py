@@ -1,7 +1,7 @@
 """From a signed-distance function to a mesh file: triangles, colours, frame, format."""
 
-from neural_sdf.export.files import WRITERS, read_mesh, replace_file, require_writer, write_mesh
-from neural_sdf.export.grid import grid_values, power_of_two
+from neural_sdf.export.files import WRITERS, read_mesh, require_writer, write_mesh
+from neural_sdf.export.grid import grid_values
 from neural_sdf.export.mesh import (
     Mesh,
     MeshSummary,
@@ -22,9 +22,7 @@ __all__ = [
     "describe",
     "extract_mesh",
     "grid_values",
-    "power_of_two",
     "read_mesh",
-    "replace_file",
     "require_writer",
     "share_on_sphere",
     "to_world",

@@ -8,7 +8,6 @@ hold 32-bit floats: about 7 digits of a coordinate.
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from trimesh.exchange.ply import export_ply
 from trimesh.exchange.stl import export_stl
 
 from neural_sdf.export.mesh import Mesh, as_trimesh
+from neural_sdf.machine.files import replace_file
 
 
 def ply(mesh: Mesh) -> bytes:
@@ -108,26 +108,6 @@ def write_mesh(path: Path, mesh: Mesh) -> None:
         ValueError: if the suffix is unknown or the file cannot be written.
     """
     replace_file(path, require_writer(path)(mesh))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Puts `data` at `path`, through a temporary name beside it, so that no reader sees a part.
-
-    Raises:
-        ValueError: if the file cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write '{path}': {error.strerror}; choose another place"
-        ) from error
-    finally:
-        if partial.exists():
-            partial.unlink()
 
 
 def read_mesh(path: Path) -> Mesh:

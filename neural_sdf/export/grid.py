@@ -150,11 +150,6 @@ def in_chunks(
     return np.concatenate(results)
 
 
-def power_of_two(count: int) -> int:
-    """The least power of two that is not less."""
-    return 1 << max(count - 1, 0).bit_length()
-
-
 def _probe_blocks(
     evaluate: Callable[[Any], Array], grid: Grid, indices: np.ndarray, chunk: int
 ) -> tuple[np.ndarray, np.ndarray]:

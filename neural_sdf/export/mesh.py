@@ -17,11 +17,11 @@ from neural_sdf.export.grid import (
     Samples,
     covering_grid,
     in_chunks,
-    power_of_two,
     sample_field,
     sphere_values,
 )
 from neural_sdf.geometry import Similarity, transform_points
+from neural_sdf.machine.memory import power_of_two
 
 _LEAST_VALUE = 1e-3  # of a cell; see _in_cells
 _CHUNK = 16384  # points; on two CPU cores faster than 65536, and an 8×512 network fits anywhere

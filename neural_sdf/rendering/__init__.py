@@ -1,24 +1,18 @@
-"""Field and rays to colour, depth, normal and mask; light that bounces."""
+"""Field and rays to colour, depth, normal and mask."""
 
-from neural_sdf.rendering.colour import linear_from_srgb, srgb_from_linear
 from neural_sdf.rendering.coverage import coverage
-from neural_sdf.rendering.images import Image, render_image, render_samples
-from neural_sdf.rendering.pathtrace import AreaLight, Material, path_trace
+from neural_sdf.rendering.images import Image, render_image
 from neural_sdf.rendering.surface import Rendering, render_surface
+from neural_sdf.rendering.views import compile_views
 
 RENDERERS = {"surface": render_surface}
 
 __all__ = [
     "RENDERERS",
-    "AreaLight",
     "Image",
-    "Material",
     "Rendering",
+    "compile_views",
     "coverage",
-    "linear_from_srgb",
-    "path_trace",
     "render_image",
-    "render_samples",
     "render_surface",
-    "srgb_from_linear",
 ]

@@ -3,7 +3,7 @@
 from neural_sdf.training.checkpoints import Checkpoints
 from neural_sdf.training.log import MetricLog, Progress
 from neural_sdf.training.losses import LOSSES
-from neural_sdf.training.memory import available_memory, compile_within, gib, host_memory
+from neural_sdf.training.memory import compile_within
 from neural_sdf.training.step import (
     TrainState,
     adam,
@@ -22,11 +22,8 @@ __all__ = [
     "Stop",
     "TrainState",
     "adam",
-    "available_memory",
     "compile_within",
     "doubling_sharpness",
-    "gib",
-    "host_memory",
     "init_state",
     "step_keys",
     "train_step",

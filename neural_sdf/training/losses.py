@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from neural_sdf.data import Batch
 from neural_sdf.geometry.shapes import safe_norm
 from neural_sdf.rendering import Rendering
+from neural_sdf.scenes import Batch
 
 
 class Evidence(NamedTuple):

@@ -12,9 +12,9 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from neural_sdf.data import Drawn, Scene, drawn_batch, sample_batch
 from neural_sdf.fields import Field
 from neural_sdf.rendering import Rendering
+from neural_sdf.scenes import Drawn, Scene, drawn_batch, sample_batch
 from neural_sdf.tracing import MAX_STEPS, DistanceGrid, refresh, sample_grid
 from neural_sdf.training.losses import LOSSES, Evidence
 

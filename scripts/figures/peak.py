@@ -23,9 +23,9 @@ def main() -> None:
     import jax
     from ml_collections import ConfigDict
 
-    from neural_sdf.data import load_scene
-    from neural_sdf.run import build
-    from neural_sdf.training.memory import program_memory
+    from neural_sdf.experiment.build import build
+    from neural_sdf.machine.memory import program_memory
+    from neural_sdf.photos import load_scene
 
     config: Any = ConfigDict(json.loads(sys.argv[1]))
     run, scene = build(config), load_scene(**config.data)

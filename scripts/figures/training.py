@@ -23,12 +23,14 @@ from jax.stages import Compiled
 from figures import hits, products
 from figures.measure import Row, Spread, alternating_times, compare, spread
 from figures.searches import dense_trace, given, plain_trace
-from neural_sdf import experiment
-from neural_sdf.data import Scene, load_scene, sample_batch
+from neural_sdf.experiment.build import build
+from neural_sdf.experiment.train import train
+from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.fields import Field
 from neural_sdf.geometry import clip_to_sphere
+from neural_sdf.photos import load_scene
 from neural_sdf.rendering import RENDERERS, render_image, render_surface
-from neural_sdf.run import build
+from neural_sdf.scenes import Scene, sample_batch
 from neural_sdf.tracing import Found, Hits, refresh, sample_grid, trace
 from neural_sdf.training import TrainState
 
@@ -75,8 +77,8 @@ def trained(workdir: str) -> Run:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             workdir = stack.enter_context(tempfile.TemporaryDirectory())
-            experiment.train(module.get_config(), workdir)
-        loaded = experiment.load_trained(workdir)
+            train(module.get_config(), workdir)
+        loaded = load_trained(workdir)
     config = loaded.config
     config.train.batch_size = BATCH
     run = build(config)

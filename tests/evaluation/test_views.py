@@ -6,10 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from neural_sdf.evaluation.views import compile_views
-from neural_sdf.export import power_of_two
 from neural_sdf.geometry import Rays
-from neural_sdf.rendering import render_surface
+from neural_sdf.machine.memory import power_of_two
+from neural_sdf.rendering import compile_views, render_surface
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from neural_sdf.export import (
     extract_mesh,
     files,
     read_mesh,
-    replace_file,
     require_writer,
     write_mesh,
 )
 from neural_sdf.geometry import shapes
+from neural_sdf.machine.files import replace_file
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_sdf.rendering import render_image, render_samples, render_surface
+from neural_sdf.light import render_samples
+from neural_sdf.rendering import render_image, render_surface
 
 PARAMS = {"radius": jnp.float32(0.5), "red": jnp.float32(0.2)}
 K = np.array([[20.0, 0.0, 8.5], [0.0, 20.0, 6.5], [0.0, 0.0, 1.0]], np.float32)

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_sdf.data import Batch
 from neural_sdf.geometry import Rays
 from neural_sdf.rendering import Rendering
+from neural_sdf.scenes import Batch
 from neural_sdf.tracing import Hits
 from neural_sdf.training import LOSSES
 from neural_sdf.training.losses import Evidence

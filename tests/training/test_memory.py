@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from neural_sdf.machine.memory import host_memory, program_memory
 from neural_sdf.training import compile_within
-from neural_sdf.training.memory import host_memory, program_memory
-from tests.test_experiment import config_of
+from tests.experiment.test_experiment import config_of
 
 ROOT = Path(__file__).parents[2]
 MIB = 2**20

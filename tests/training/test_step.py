@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from neural_sdf.data import Scene, Source
 from neural_sdf.fields import mlp
 from neural_sdf.geometry import Similarity
 from neural_sdf.rendering import render_surface
+from neural_sdf.scenes import Scene, Source
 from neural_sdf.tracing import trace
 from neural_sdf.training import adam, doubling_sharpness, init_state, train_step
 

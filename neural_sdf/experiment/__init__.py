@@ -1,0 +1,1 @@
+"""A run from its config: build, train, evaluate, export, relight, and the folder it lives in."""

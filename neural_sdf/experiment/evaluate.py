@@ -1,0 +1,96 @@
+"""A checkpoint measured on photos it has not seen, and on the true surface where it is known."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from neural_sdf.evaluation import compare_meshes, evaluate_view
+from neural_sdf.experiment.workdir import load_trained
+from neural_sdf.export import extract_mesh, read_mesh, to_world
+from neural_sdf.launch import check_backend
+from neural_sdf.machine.files import write_json
+from neural_sdf.machine.memory import available_memory
+from neural_sdf.photos import load_scene
+from neural_sdf.rendering import compile_views
+from neural_sdf.scenes import background_colour
+from neural_sdf.tracing import sample_grid
+
+
+def evaluate(
+    workdir: str | Path,
+    *,
+    step: int | None = None,
+    reference: str | Path | None = None,
+    resolution: int = 256,
+    path: str | Path | None = None,
+) -> dict[str, Any]:
+    """Renders the held-out views and measures them, and the mesh where the true surface is known.
+
+    A ray that misses shows the photos' own background colour (`scenes.background_colour`).
+
+    Writes `eval/metrics.json` and one strip of images a view, `eval/<view>.png`.
+
+    Args:
+        workdir: of `train`.
+        step: of the checkpoint; the latest if None.
+        reference: mesh file of the true surface in the photos' world frame.
+        resolution: of the mesh that is compared with it.
+        path: folder of the photos; where training found them if None.
+
+    Returns:
+        The metrics as written.
+
+    Raises:
+        ValueError: a photo set or a reference that cannot be used, or no view held out.
+        FileNotFoundError: no such workdir, checkpoint or reference.
+    """
+    check_backend()
+    truth = None if reference is None else read_mesh(Path(reference))
+    trained = load_trained(workdir, step)
+    settings = trained.config.data.to_dict()
+    scene = load_scene(**settings if path is None else settings | {"path": path})
+    num_train, num_views = int(scene.num_train), len(scene.sizes)
+    if num_train == num_views:
+        raise ValueError(
+            f"none of {num_views} views is held out; expected at least one; train with "
+            "config.data.holdout_every or config.data.holdout_views"
+        )
+    folder = Path(workdir) / "eval"
+    render, chunk = compile_views(
+        trained.run.render,
+        trained.params,
+        np.asarray(scene.sizes)[num_train:],
+        background=background_colour(scene),
+        known=jax.jit(functools.partial(sample_grid, trained.run.field.sdf))(trained.params),
+        available=available_memory(),
+    )
+    per_view = []
+    for view in range(num_train, num_views):
+        per_view.append(evaluate_view(scene, view, render, folder, chunk=chunk))
+        print(f"view {_sentence(per_view[-1])}", flush=True)
+    means = {
+        name: float(np.mean([view[name] for view in per_view]))
+        for name in ("psnr_masked", "ssim_masked", "mask_iou")
+    }
+    metrics = {"step": trained.step, "num_views": len(per_view), **means, "per_view": per_view}
+    if truth is None and scene.source.reference is not None:
+        known = scene.source.reference
+        exact = extract_mesh(lambda _, points: known(points), None, resolution=resolution)
+        truth = to_world(exact, scene.world_from_scene)
+    if truth is not None:
+        mesh = extract_mesh(trained.run.field.sdf, trained.params, resolution=resolution)
+        metrics |= compare_meshes(to_world(mesh, trained.world_from_scene), truth)._asdict()
+    write_json(folder / "metrics.json", metrics)
+    print(_sentence({k: v for k, v in metrics.items() if k != "per_view"}))
+    print(f"evaluation: {folder / 'metrics.json'} and a strip of images a view beside it")
+    return metrics
+
+
+def _sentence(metrics: dict[str, Any]) -> str:
+    shown = (f"{x:.4g}" if isinstance(x, float) else str(x) for x in metrics.values())
+    return "  ".join(f"{name} {x}" for name, x in zip(metrics, shown, strict=True))

@@ -1,0 +1,75 @@
+"""The surface of a checkpoint as a mesh file."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from neural_sdf.experiment.workdir import load_trained
+from neural_sdf.export import (
+    MeshSummary,
+    colour_vertices,
+    describe,
+    extract_mesh,
+    require_writer,
+    share_on_sphere,
+    to_world,
+    write_mesh,
+)
+from neural_sdf.launch import check_backend
+
+
+def export_mesh(
+    workdir: str | Path, output: str | Path, *, resolution: int = 256, step: int | None = None
+) -> MeshSummary:
+    """Writes the trained surface, coloured, in the photos' world frame, and prints what it is like.
+
+    The colour of a vertex is the radiance along its normal.
+
+    Args:
+        workdir: of `train`.
+        output: mesh file; its suffix chooses the format.
+        resolution: cells across the unit sphere.
+        step: of the checkpoint; the latest if None.
+
+    Raises:
+        ValueError: an unknown suffix, or a field without a surface.
+        FileNotFoundError: no such workdir or checkpoint.
+    """
+    check_backend()
+    output = Path(output)
+    require_writer(output)
+    trained = load_trained(workdir, step)
+    field, params = trained.run.field, trained.params
+
+    @jax.jit
+    def shade(params: Any, points: Array) -> Array:
+        _, gradients, features = field.surface(params, points)
+        lengths = jnp.maximum(jnp.linalg.norm(gradients, axis=-1, keepdims=True), 1e-6)
+        return field.radiance(params, points, gradients, -gradients / lengths, features)
+
+    mesh = extract_mesh(field.sdf, params, resolution=resolution)
+    mesh = colour_vertices(mesh, functools.partial(shade, params))
+    on_sphere = share_on_sphere(mesh)
+    mesh = to_world(mesh, trained.world_from_scene)
+    write_mesh(output, mesh)
+    summary = describe(mesh)
+    print(f"{output}: {_mesh_sentence(summary, on_sphere)}")
+    return summary
+
+
+def _mesh_sentence(summary: MeshSummary, on_sphere: float) -> str:
+    corners = " to ".join(
+        "(" + ", ".join(f"{x:.4g}" for x in corner) + ")" for corner in summary[-2:]
+    )
+    cut = f"; {on_sphere:.1%} of it lies on the bounding sphere" if on_sphere else ""
+    return (
+        f"{summary.num_vertices} vertices, {summary.num_faces} faces, "
+        f"{summary.num_components} components, "
+        f"{'watertight' if summary.watertight else 'not watertight'}, world extent {corners}{cut}"
+    )

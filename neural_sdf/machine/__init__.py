@@ -1,0 +1,1 @@
+"""What the machine gives: memory, stored programs, files; the lowest floor, imported by modules."""

@@ -1,0 +1,1 @@
+"""Plain photos become a photo set with cameras, by structure from motion."""

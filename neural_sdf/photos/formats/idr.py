@@ -1,0 +1,254 @@
+"""The layout of IDR and NeuS: `image/`, `mask/` and `cameras.npz`.
+
+Per view i the npz holds `world_mat_i` = [K [R | t]; 0 0 0 1], world to pixel with OpenCV axes, and
+`scale_mat_i`, unit sphere to world. The principal point counts from the centre of the first pixel
+(Yariv et al. 2020 lift integer pixel coordinates), so that 0.5 is added to it here.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import math
+import re
+import struct
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from neural_sdf.geometry import Similarity
+from neural_sdf.photos.files.capture import Capture, View
+from neural_sdf.photos.files.findings import DataError, Finding
+from neural_sdf.photos.files.folder import LARGEST, inside, list_photos, read_bytes, unreadable
+
+DEFAULT = ("cameras.npz", "cameras_sphere.npz")
+EXPECTED = "an npz of plain arrays world_mat_i and scale_mat_i"
+MOST_MATRIX_BYTES = 4096  # of a 4 by 4 matrix in an archive: 128 bytes and a header
+UNREADABLE = (  # what a damaged archive or array in it makes
+    *(OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError, OverflowError),
+    *(SyntaxError, struct.error, tokenize.TokenError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+SIMILARITY_TOLERANCE = 1e-4  # relative, of scale_mat from a similarity and between views
+
+
+def is_idr(folder: Path) -> bool:
+    """Whether a folder holds this layout."""
+    return (folder / "image").is_dir() and any(folder.glob("*.npz"))
+
+
+def read_idr(folder: Path, cameras: str) -> Capture:
+    """Views of an IDR or NeuS folder; images and masks are paired with matrices in sorted order.
+
+    Where there are fewer files than matrices and the files' names are the views' numbers, they are
+    paired by number, and the others are expected but missing. Without a `mask` folder the masks are
+    the photos' alpha channels; without `scale_mat` the region of interest is left open.
+
+    Args:
+        folder: holds `image` and, mostly, `mask`.
+        cameras: name of the npz in the folder; if empty `cameras.npz`, else `cameras_sphere.npz`.
+
+    Raises:
+        ValueError: if numbers of files do not match, or a matrix is not what it should be.
+        FileNotFoundError: if the npz or the photos are missing.
+    """
+    path = _camera_file(folder, cameras)
+    arrays = _read_npz(path)
+    count = sum(key.startswith("world_mat_") for key in arrays)
+    world_mats = _per_view(arrays, "world_mat", count, path)
+    images = _paired(folder / "image", count, path)
+    place = folder / "mask"
+    masks = _paired(place, count, path) if list_photos(place) else [None] * count
+    views = []
+    for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        origin = f"world_mat_{i} of {path.name}"
+        intrinsics, world_from_camera = decompose_projection(world_mats[i][:3], origin)
+        intrinsics[:2, 2] += 0.5
+        views.append(View(image.stem, origin, image, mask, intrinsics, world_from_camera))
+    return Capture(tuple(views), _world_from_scene(arrays, count, path))
+
+
+def write_idr(folder: Path, capture: Capture) -> None:
+    """`cameras.npz` of a capture whose photos and masks lie in `image` and `mask`."""
+    arrays = {}
+    frame = capture.world_from_scene
+    for i, view in enumerate(capture.views):
+        K = view.intrinsics - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+        world_mat = np.eye(4)
+        world_mat[:3] = K @ np.linalg.inv(view.world_from_camera)[:3]
+        arrays[f"world_mat_{i}"] = world_mat
+        if frame is not None:
+            scale_mat = np.eye(4)
+            scale_mat[:3, :3] = frame.scale * np.asarray(frame.rotation)
+            scale_mat[:3, 3] = frame.translation
+            arrays[f"scale_mat_{i}"] = scale_mat
+    np.savez(folder / "cameras.npz", **arrays)
+
+
+def decompose_projection(
+    projection: Float64[np.ndarray, "3 4"], origin: str
+) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "4 4"]]:
+    """The camera of a projection matrix P = λ K [R | t] with λ > 0.
+
+    RQ decomposition: QR of the matrix with rows reversed and transposed, signs chosen so that K has
+    a positive diagonal (Hartley and Zisserman 2004, A4.1.1).
+
+    Args:
+        projection: homogeneous world points to homogeneous pixels, [3, 4].
+        origin: where it was written; for messages.
+
+    Returns:
+        intrinsics: K with K[2, 2] = 1, pixel origin as in P, [3, 3].
+        world_from_camera: rigid pose, [4, 4].
+
+    Raises:
+        ValueError: if P is not finite, singular or left-handed.
+    """
+    left = projection[:, :3]
+    if not np.isfinite(projection).all():
+        raise DataError(
+            Finding(
+                "not-rigid",
+                "error",
+                f"{origin} holds NaN or infinity, expected finite numbers",
+                "mend the file",
+            )
+        )
+    volume = np.linalg.det(left)
+    if volume <= 1e-12 * np.linalg.norm(left, axis=1).prod():
+        raise DataError(
+            Finding(
+                "not-rigid",
+                "error",
+                f"{origin} has determinant {volume:.4g}, expected a positive one, as K [R | t] with"
+                " positive focal lengths and a rotation R has",
+                "look for a mirrored axis or a sign",
+            )
+        )
+    orthogonal, triangular = np.linalg.qr(left[::-1].T)
+    K = triangular.T[::-1, ::-1]
+    signs = np.sign(np.diag(K))
+    rotation = signs[:, None] * orthogonal.T[::-1]
+    K = K * signs
+    world_from_camera = np.eye(4)
+    world_from_camera[:3, :3] = rotation.T
+    world_from_camera[:3, 3] = -np.linalg.solve(left, projection[:, 3])
+    return K / K[2, 2], world_from_camera
+
+
+def _world_from_scene(arrays: dict[str, np.ndarray], num_views: int, path: Path):
+    """The similarity of the scale matrices, which must be one; None where there are none."""
+    if not any(key.startswith("scale_mat_") for key in arrays):
+        return None
+    matrices = np.stack(_per_view(arrays, "scale_mat", num_views, path))
+    first = matrices[0]
+    linear, scale = first[:3, :3], np.cbrt(np.linalg.det(first[:3, :3]))
+    if not (np.isfinite(first).all() and scale > 0):
+        raise ValueError(
+            f"scale_mat_0 of {path} has scale {scale:.4g}; expected the positive radius of the"
+            " region of interest; mend the file"
+        )
+    gram = linear.T @ linear / scale**2
+    spread = max(np.abs(gram - np.eye(3)).max(), np.abs(matrices - first)[:, :3].max() / scale)
+    if not spread <= SIMILARITY_TOLERANCE:
+        raise ValueError(
+            f"the scale_mat of {path} differ between views or along their axes by {spread:.4g} of"
+            " the radius; expected one similarity for all views; set it alike in every view"
+        )
+    return Similarity(np.array(scale), linear / scale, first[:3, 3])
+
+
+def _camera_file(folder: Path, cameras: str) -> Path:
+    present = sorted(file.name for file in folder.glob("*.npz"))
+    names = [cameras] if cameras else [*(n for n in DEFAULT if n in present), DEFAULT[0]]
+    path = inside(folder, names[0], "camera file (config.data.cameras)")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"camera file {names[0]!r} is not in {folder}; expected an npz file, of"
+            f" which there are {present or 'none'}; set config.data.cameras"
+        )
+    return path
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The matrices of the npz; never unpickles, and unpacks nothing larger than a matrix."""
+    content = io.BytesIO(read_bytes(path, EXPECTED))
+    try:
+        with zipfile.ZipFile(content) as archive:
+            names = [
+                n for n in archive.namelist() if re.fullmatch(r"(world|scale)_mat_\d+\.npy", n)
+            ]
+            large = [n for n in names if archive.getinfo(n).file_size > MOST_MATRIX_BYTES]
+            if large:
+                raise ValueError(f"{large[0]} is {archive.getinfo(large[0]).file_size} bytes long")
+            return {name.removesuffix(".npy"): _matrix(archive, name) for name in names}
+    except UNREADABLE as error:
+        raise unreadable(path, error, EXPECTED) from error
+
+
+def _matrix(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """A member, of which no more is unpacked than a matrix has, whatever its headers declare."""
+    with archive.open(name) as member:
+        content = member.read(MOST_MATRIX_BYTES)
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError(f"{name} is of the npy version {version}")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if math.prod(shape) * dtype.itemsize > len(content):
+        raise ValueError(f"{name} is cut off: {dtype} of shape {shape}")
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _per_view(
+    arrays: dict[str, np.ndarray], name: str, num_views: int, path: Path
+) -> list[Float64[np.ndarray, "4 4"]]:
+    """The matrices `name_0` ... of all views."""
+    keys = [f"{name}_{i}" for i in range(num_views)]
+    absent = [key for key in keys if key not in arrays]
+    if absent or not keys:
+        raise ValueError(
+            f"{path} holds no {absent[0] if absent else name + '_0'}; expected one {name} for each"
+            " view, counted from 0; add the missing camera"
+        )
+    for key in keys:
+        if arrays[key].shape != (4, 4) or arrays[key].dtype.kind not in "fiu":
+            raise ValueError(
+                f"{key} of {path} is {arrays[key].dtype} of shape {arrays[key].shape}; expected"
+                " numbers of shape (4, 4); mend the file"
+            )
+    matrices = [arrays[key].astype(np.float64) for key in keys]
+    large = [k for k, m in zip(keys, matrices, strict=True) if (np.abs(m) > LARGEST).any()]
+    if large:
+        raise ValueError(
+            f"{large[0]} of {path} holds more than {LARGEST:.0e}; expected the numbers of a camera;"
+            " mend the file"
+        )
+    return matrices
+
+
+def _paired(place: Path, count: int, path: Path) -> list[Path]:
+    """The file of each view: in sorted order, or by number where some are missing."""
+    files = list_photos(place)
+    if not files:
+        raise FileNotFoundError(
+            f"{place} holds no image; expected {count} files, .png or .jpg, one for each camera of"
+            f" {path.name}; add the photos"
+        )
+    if len(files) == count:
+        return files
+    by_number = {
+        int(file.stem): file for file in files if file.stem.isdecimal() and file.stem.isascii()
+    }
+    if len(files) > count or len(by_number) < len(files) or max(by_number) >= count:
+        raise ValueError(
+            f"{place} holds {len(files)} images for {count} cameras of {path.name}; expected one"
+            " for each camera, in sorted order or named by its number; add what is missing"
+        )
+    like = files[0]
+    absent = (like.with_name(f"{i:0{len(like.stem)}d}{like.suffix}") for i in range(count))
+    return [by_number.get(i, path) for i, path in enumerate(absent)]

@@ -1,0 +1,31 @@
+"""Photos with cameras in one frame, and the batches of pixels that a training step sees."""
+
+from neural_sdf.scenes.feed import DeviceFeed, HostFeed, drawn_shapes
+from neural_sdf.scenes.scene import (
+    Batch,
+    Drawn,
+    Scene,
+    Source,
+    background_colour,
+    drawn_batch,
+    pixel_batch,
+    sample_batch,
+    view_masks,
+    view_pixels,
+)
+
+__all__ = [
+    "Batch",
+    "DeviceFeed",
+    "Drawn",
+    "HostFeed",
+    "Scene",
+    "Source",
+    "background_colour",
+    "drawn_batch",
+    "drawn_shapes",
+    "pixel_batch",
+    "sample_batch",
+    "view_masks",
+    "view_pixels",
+]

@@ -1,0 +1,91 @@
+"""Training does not know what layout its photos came in.
+
+Readers agree to about 1e-13, far below what the 32-bit numbers of training tell apart. They must:
+training is chaotic, and cameras that are 1e-7 off change the loss by 1e-2 within fifty steps.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from neural_sdf.experiment.build import build
+from neural_sdf.photos import load_scene
+from tests.photos.layouts import CENTRE, RADIUS, WRITERS, take_photos
+
+CONFIG = Path(__file__).parents[2] / "configs/photos_mlp.py"
+STEPS = 50
+SMALL = {
+    "field.width": 32,
+    "field.depth": 2,
+    "field.skip": 0,
+    "field.num_features": 8,
+    "field.radiance_width": 16,
+    "field.radiance_depth": 1,
+    "train.steps": STEPS,
+    "train.batch_size": 256,
+    "train.warmup": 5,
+    "train.learning_rate": 5e-3,
+    "train.march.max_steps": 16,
+}
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """By layout, all with the names of the first, which a compiled step would tell apart."""
+    photos, scenes = take_photos(), {}
+    for name, write in WRITERS.items():
+        folder = tmp_path_factory.mktemp("scene")
+        write(folder, photos)
+        scenes[name] = load_scene(folder, centre=CENTRE, radius=RADIUS)
+    source = next(iter(scenes.values())).source
+    assert all(scene.source.indices == source.indices for scene in scenes.values())
+    return {name: scene._replace(source=source) for name, scene in scenes.items()}
+
+
+@pytest.fixture(scope="module")
+def run():
+    spec = importlib.util.spec_from_file_location("photos_mlp", CONFIG)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config()
+    config.update_from_flattened_dict(SMALL)
+    return build(config)
+
+
+@pytest.fixture(scope="module")
+def train(run):
+    """The loss of every step on a scene."""
+
+    def train(scene):
+        state, scene, losses = run.init(), jax.device_put(scene), []
+        for _ in range(STEPS):
+            state, metrics = run.step(state, scene)
+            losses.append(float(metrics["loss"]))
+        return np.array(losses)
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def expected(scenes, train):
+    return train(scenes["idr"])
+
+
+def test_the_loss_falls(expected):
+    assert expected[-10:].mean() < 0.6 * expected[:10].mean()
+
+
+@pytest.mark.parametrize("layout", [name for name in WRITERS if name != "idr"])
+def test_the_loss_is_the_same_in_every_layout(scenes, train, expected, layout):
+    np.testing.assert_allclose(train(scenes[layout]), expected, rtol=0, atol=1e-4)
+
+
+def test_half_a_pixel_is_another_loss(scenes, train, expected):
+    """A mistaken convention does not hide in the tolerance above."""
+    scene = scenes["idr"]
+    moved = scene._replace(intrinsics=scene.intrinsics + np.array([[0, 0, 0.5]] * 2 + [[0, 0, 0]]))
+    assert np.abs(train(moved) - expected)[:10].max() > 5e-3

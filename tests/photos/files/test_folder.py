@@ -1,0 +1,215 @@
+"""Names in camera files stay inside the folder, files have a bound, and photos find their masks."""
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from neural_sdf.photos.files.folder import (
+    LONGEST_NAME,
+    MOST_BYTES,
+    find_masks,
+    inside,
+    list_photos,
+    photo_folder,
+    read_bytes,
+    read_text,
+)
+
+FOLDER = Path("/photos/scene")
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("a.png", "a.png"),
+        ("images/a.png", "images/a.png"),
+        ("./images/a.png", "images/a.png"),
+        ("images//a.png", "images/a.png"),
+        ("images/./a.png", "images/a.png"),
+        ("images/../masks/a.png", "masks/a.png"),
+        ("images\\a.png", "images/a.png"),
+        (".\\images\\a.png", "images/a.png"),
+        (".hidden/a.png", ".hidden/a.png"),
+        ("..a/a..png", "..a/a..png"),
+        (".../a.png", ".../a.png"),
+        ("images/12:30.png", "images/12:30.png"),
+        ("~/a.png", "~/a.png"),
+        ("$HOME/a.png", "$HOME/a.png"),
+        ("Straße/ä b.png", "Straße/ä b.png"),
+        ("ab/" * 84 + "c.p", "ab/" * 84 + "c.p"),
+    ],
+)
+def test_a_relative_name_is_a_path_in_the_folder(name, path):
+    found = inside(FOLDER, name, "a name")
+    assert found == FOLDER / path
+    assert found.parts[: len(FOLDER.parts)] == FOLDER.parts and ".." not in found.parts
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("..", "../a.png", "../../etc/passwd", "images/../../a.png", "a/b/../../../c", "./../a"),
+        *("../scene/a.png", "..\\a.png", "images\\..\\..\\a.png", "a/..\\../b.png", "a/../.."),
+        *("/etc/passwd", "/", "//server/share/a.png", "/photos/scene/a.png", "/../a.png"),
+        *("\\a.png", "\\\\server\\share\\a.png", "\\\\?\\C:\\a.png"),
+        *("C:\\a.png", "C:/a.png", "C:a.png", "c:", "images/../C:/a.png", ".\\C:\\a.png"),
+    ],
+    ids=lambda name: name[:24].encode("unicode_escape").decode(),
+)
+def test_a_name_that_leads_out_is_refused_with_where_it_was_written(name):
+    with pytest.raises(ValueError, match=r"^file_path of frame 3 is .* outside /photos/s") as error:
+        inside(FOLDER, name, "file_path of frame 3")
+    assert len(str(error.value)) < 500 and "\n" not in str(error.value)
+
+
+LONG = ["a" * (LONGEST_NAME + 1), "a/" * 10**6, "../" * 10**6]
+
+
+@pytest.mark.parametrize(
+    "name", ["", None, 7, 1.5, True, [], ["a.png"], {}, b"a.png", "a\0.png", *LONG]
+)
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(
+        ValueError, match=r"^file_path in /photos/scene is .*; expected the path of"
+    ):
+        inside(FOLDER, name, "file_path")
+
+
+@pytest.mark.parametrize("name", [".", "./", "a/..", "./a/../.", "images\\.."])
+def test_a_name_of_the_folder_itself_is_never_beside_it(name):
+    """It is no file, and no suffix may be put to it: /photos/scene.png is another's."""
+    try:
+        found = inside(FOLDER, name, "a name")
+    except ValueError:
+        return
+    assert found == FOLDER
+
+
+def test_a_line_break_in_a_name_breaks_no_message():
+    with pytest.raises(ValueError, match="a name") as error:
+        inside(FOLDER, "../a\nb\rc\x1b[31m.png", "a name")
+    assert not set("\n\r\x1b") & set(str(error.value))
+
+
+def test_a_file_of_exactly_the_most_bytes_is_read_and_a_larger_one_is_not(tmp_path):
+    path = tmp_path / "cameras"
+    path.write_bytes(b"12345678")
+    assert read_bytes(path, "eight", most=8) == b"12345678"
+    with pytest.raises(ValueError, match=r"cameras cannot be read \(8 bytes, expected 7 or fewer"):
+        read_bytes(path, "seven", most=7)
+
+
+def test_a_file_too_large_is_refused_unread(tmp_path, monkeypatch):
+    path = tmp_path / "cameras"
+    path.touch()
+    os.truncate(path, MOST_BYTES + 1)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("was read"))
+    for read in (read_bytes, read_text):
+        with pytest.raises(ValueError, match=rf"\({MOST_BYTES + 1} bytes, expected {MOST_BYTES}"):
+            read(path, "cameras")
+
+
+def test_what_cannot_be_read_is_refused_with_what_was_expected(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "latin").write_bytes(b"caf\xe9")
+    for name in ("missing", "folder", "latin"):
+        with pytest.raises(ValueError, match=rf"{name} cannot be read \(.*\); expected words; m"):
+            read_text(tmp_path / name, "words")
+
+
+def test_text_may_begin_with_a_mark_of_its_byte_order(tmp_path):
+    (tmp_path / "a").write_bytes("\ufeffä".encode())
+    assert read_text(tmp_path / "a", "a letter") == "ä"
+
+
+def put(folder: Path, *names: str) -> list[Path]:
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (2, 2)).save(path)
+    return paths
+
+
+def relative(folder: Path, masks) -> list[str | None]:
+    return [None if mask is None else mask.relative_to(folder).as_posix() for mask in masks]
+
+
+@pytest.mark.parametrize("place", ["mask", "masks", "silhouettes"])
+@pytest.mark.parametrize("photos", ["image", "images", "rgb", "blended_images", "."])
+def test_a_mask_has_the_stem_of_its_photo(tmp_path, photos, place):
+    images = put(tmp_path, f"{photos}/b.jpg", f"{photos}/a.jpg")
+    put(tmp_path, f"{place}/a.png", f"{place}/b.png", f"{place}/c.png")
+    assert relative(tmp_path, find_masks(tmp_path, images)) == [f"{place}/b.png", f"{place}/a.png"]
+
+
+def test_a_mask_may_have_the_whole_name_of_its_photo(tmp_path):
+    images = put(tmp_path, "images/a.jpg", "images/b.jpg")
+    put(tmp_path, "masks/b.jpg.png", "masks/a.jpg.png")
+    masks = ["masks/a.jpg.png", "masks/b.jpg.png"]
+    assert relative(tmp_path, find_masks(tmp_path, images)) == masks
+
+
+def test_photos_in_folders_have_their_masks_in_folders_of_the_same_names(tmp_path):
+    images = put(tmp_path, "images/left/0.jpg", "images/right/0.jpg", "images/right/1.jpg")
+    masks = ["masks/left/0.jpeg", "masks/right/0.jpg.png", "masks/right/1.png"]
+    put(tmp_path, *masks)
+    assert relative(tmp_path, find_masks(tmp_path, images)) == masks
+    assert relative(tmp_path, find_masks(tmp_path, images[::-1])) == masks[::-1]
+
+
+def test_masks_of_photos_in_folders_may_lie_side_by_side(tmp_path):
+    images = put(tmp_path, "images/left/0.jpg", "images/right/1.jpg")
+    put(tmp_path, "masks/0.png", "masks/1.png")
+    assert relative(tmp_path, find_masks(tmp_path, images)) == ["masks/0.png", "masks/1.png"]
+
+
+def test_as_many_masks_of_other_names_are_paired_in_sorted_order(tmp_path):
+    images = put(tmp_path, "images/y.jpg", "images/x.jpg", "images/z.jpg")
+    put(tmp_path, "masks/2.png", "masks/1.png", "masks/3.png")
+    masks = ["masks/2.png", "masks/1.png", "masks/3.png"]
+    assert relative(tmp_path, find_masks(tmp_path, images)) == masks
+
+
+def test_one_mask_with_its_photos_name_forbids_pairing_in_sorted_order(tmp_path):
+    images = put(tmp_path, "images/a.jpg", "images/b.jpg", "images/c.jpg")
+    put(tmp_path, "masks/0.png", "masks/b.png", "masks/1.png")
+    masks = ["masks/a.png", "masks/b.png", "masks/c.png"]
+    assert relative(tmp_path, find_masks(tmp_path, images)) == masks
+
+
+def test_a_missing_mask_is_expected_where_it_should_be(tmp_path):
+    images = put(tmp_path, "images/a.jpg", "images/left/b.jpg", "images/c.jpg")
+    put(tmp_path, "masks/a.png")
+    masks = ["masks/a.png", "masks/left/b.png", "masks/c.png"]
+    found = find_masks(tmp_path, images)
+    assert relative(tmp_path, found) == masks
+    assert [path.is_file() for path in found] == [True, False, False]
+
+
+def test_without_masks_there_is_none_for_each_photo(tmp_path):
+    images = put(tmp_path, "images/a.jpg", "images/b.jpg")
+    (tmp_path / "mask").mkdir()
+    put(tmp_path, "other/a.png")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/notes.txt").write_text("none yet")
+    assert find_masks(tmp_path, images) == [None, None]
+
+
+def test_photos_are_listed_in_sorted_order_and_nothing_else_is(tmp_path):
+    put(tmp_path, "images/b.PNG", "images/a.jpg", "images/c.jpeg", "images/inner/d.png")
+    (tmp_path / "images/notes.txt").touch()
+    assert [path.name for path in list_photos(tmp_path / "images")] == ["a.jpg", "b.PNG", "c.jpeg"]
+    assert list_photos(tmp_path / "nowhere") == []
+
+
+def test_the_folder_of_photos_has_a_usual_name_or_is_the_folder_itself(tmp_path):
+    assert photo_folder(tmp_path) is None
+    put(tmp_path, "0.png")
+    assert photo_folder(tmp_path) == tmp_path
+    (tmp_path / "image").mkdir()
+    put(tmp_path, "rgb/0.png")
+    assert photo_folder(tmp_path) == tmp_path / "rgb"
+    put(tmp_path, "image/0.png")
+    assert photo_folder(tmp_path) == tmp_path / "image"

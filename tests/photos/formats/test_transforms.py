@@ -1,0 +1,161 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from neural_sdf.photos.files.lens import Lens
+from neural_sdf.photos.formats.transforms import is_transforms, read_transforms
+
+
+def read(folder):
+    return read_transforms(folder, "").views
+
+
+def test_the_cameras_that_were_written_are_read(ball, transforms_folder):
+    views = read(transforms_folder)
+    for view, pose in zip(views, ball.world_from_camera, strict=True):
+        np.testing.assert_allclose(view.intrinsics, ball.intrinsics, atol=1e-12)
+        np.testing.assert_allclose(view.world_from_camera, pose, atol=1e-12)
+    assert views[3].size == (36, 48)
+    assert views[3].mask is None
+    assert views[3].name == "images_003"
+    assert is_transforms(transforms_folder)
+
+
+def test_a_frame_overrules_the_file(transforms_folder, edit_json):
+    lens = {"fl_x": 70.0, "fl_y": 71.0, "cx": 20.0, "cy": 19.0}
+    edit_json(transforms_folder / "transforms.json", lambda d: d["frames"][2].update(lens))
+    intrinsics = read(transforms_folder)[2].intrinsics
+    np.testing.assert_array_equal(intrinsics, [[70, 0, 20], [0, 71, 19], [0, 0, 1]])
+
+
+def test_angles_of_view_and_photo_size_give_the_blender_camera(transforms_folder, edit_json):
+    def angle_only(document):
+        for key in ("fl_x", "fl_y", "cx", "cy", "w", "h"):
+            del document[key]
+        document["camera_angle_x"] = 2 * np.arctan(0.5)
+
+    edit_json(transforms_folder / "transforms.json", angle_only)
+    view = read(transforms_folder)[0]
+    np.testing.assert_allclose(view.intrinsics, [[48, 0, 24], [0, 48, 18], [0, 0, 1]])
+    assert view.size is None
+
+
+def test_a_suffix_may_be_left_out_and_a_pose_have_three_rows(ball, transforms_folder, edit_json):
+    def shorten(document):
+        for frame in document["frames"]:
+            frame["file_path"] = "./" + frame["file_path"].removesuffix(".png")
+            del frame["transform_matrix"][3]
+
+    edit_json(transforms_folder / "transforms.json", shorten)
+    view = read(transforms_folder)[0]
+    assert view.image == transforms_folder / "images/000.png"
+    np.testing.assert_allclose(view.world_from_camera, ball.world_from_camera[0], atol=1e-12)
+
+
+def test_views_of_a_single_file_are_in_the_order_of_their_names(transforms_folder, edit_json):
+    edit_json(transforms_folder / "transforms.json", lambda d: d["frames"].reverse())
+    views = read(transforms_folder)
+    assert [view.image.name for view in views[:2]] == ["000.png", "001.png"]
+    assert views[0].origin == "frame 11 of transforms.json"
+
+
+def test_split_files_give_training_then_test_views_and_no_validation(transforms_folder):
+    document = json.loads((transforms_folder / "transforms.json").read_text())
+    frames = document["frames"]
+    for split, part in (("train", frames[4:]), ("test", frames[:2]), ("val", frames[2:4])):
+        path = transforms_folder / f"transforms_{split}.json"
+        path.write_text(json.dumps({**document, "frames": part}))
+    views = read(transforms_folder)
+    assert [view.name[-3:] for view in views] == [f"{i:03d}" for i in (*range(4, 12), 0, 1)]
+    assert [view.is_test for view in views] == [False] * 8 + [True] * 2
+
+
+def test_lists_of_file_names_split_a_single_file(transforms_folder, edit_json):
+    names = {"test_filenames": ["./images/001.png"], "val_filenames": ["images/002.png"]}
+    edit_json(transforms_folder / "transforms.json", lambda d: d.update(names))
+    views = read(transforms_folder)
+    assert [view.name for view in views if view.is_test] == ["images_001"]
+    assert "images_002" not in [view.name for view in views]
+
+
+def test_mask_paths_are_read(transforms_folder, edit_json):
+    def add_masks(document):
+        for frame in document["frames"]:
+            frame["mask_path"] = frame["file_path"].replace("images", "masks")
+
+    shutil.copytree(transforms_folder / "images", transforms_folder / "masks")
+    edit_json(transforms_folder / "transforms.json", add_masks)
+    assert read(transforms_folder)[7].mask == transforms_folder / "masks/007.png"
+
+
+def in_frame(**changes):
+    return lambda document: document["frames"][3].update(changes)
+
+
+def in_file(**changes):
+    return lambda document: document.update(changes)
+
+
+def without(key):
+    return lambda document: document.pop(key)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (in_frame(file_path="../other/000.png"), "frame 3.* '../other/000.png', .*outside"),
+        (in_frame(file_path="images/../../x.png"), "outside"),
+        (in_frame(file_path="/etc/passwd"), "'/etc/passwd', which is outside"),
+        (in_frame(mask_path="/etc/passwd"), "mask_path of frame 3.*outside"),
+        (in_frame(file_path=7), "file_path of frame 3.* is 7; expected"),
+        (in_frame(transform_matrix=[[1, 2], [3]]), r"frame 3 .*transform_matrix \[\[1, 2\]"),
+        (in_frame(transform_matrix=None), "transform_matrix None; expected 4 rows"),
+        (in_file(camera_model="OPENCV_FISHEYE"), "frame 0 .*'OPENCV_FISHEYE'"),
+        (in_file(is_fisheye=True), "fisheye"),
+        (in_file(w=48.5), r"frame 0 .* w = 48.5; expected a whole number"),
+        (in_file(fl_y="wide"), "fl_y = 'wide'; expected a number"),
+        (without("fl_x"), "frame 0 .*no focal length; expected 'fl_x' .* 'camera_angle_x'"),
+        (in_file(fl_x=None, camera_angle_x=4.0), "camera_angle_x = 4.0; expected radians"),
+        (without("frames"), "it has no frames.*expected"),
+        (in_file(frames=[]), "it has no frames"),
+        (in_file(frames=["x"]), "frame 0 of transforms.json .*'x'; expected a json object"),
+        (in_file(test_filenames="a"), "test_filenames is 'a'; expected a list"),
+    ],
+)
+def test_frames_that_cannot_be_used_are_refused(transforms_folder, edit_json, change, message):
+    edit_json(transforms_folder / "transforms.json", change)
+    with pytest.raises(ValueError, match=message):
+        read(transforms_folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "\xff", "", "[]"])
+def test_what_is_no_json_object_is_refused_by_name(transforms_folder, text):
+    (transforms_folder / "transforms.json").write_bytes(text.encode("latin1"))
+    with pytest.raises(
+        ValueError,
+        match=r"transforms.json cannot be read \(.*\); expected a json object with a list",
+    ):
+        read(transforms_folder)
+
+
+def test_the_lens_is_read_with_its_coefficients_in_their_places(transforms_folder, edit_json):
+    lens = {"k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4, "k3": 0.5, "k4": 0.6}
+    edit_json(transforms_folder / "transforms.json", lambda d: d["frames"][3].update(lens))
+    views = read(transforms_folder)
+    assert views[3].lens == Lens(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    assert views[2].lens is None  # k1 is 0 there
+
+
+def test_a_missing_photo_is_left_to_later_checks(transforms_folder, edit_json):
+    edit_json(transforms_folder / "transforms.json", lambda d: (d.pop("w"), d.pop("h")))
+    (transforms_folder / "images/003.png").unlink()
+    assert len(read(transforms_folder)) == 12
+
+
+def test_fox_has_its_known_lens(photo_set):
+    view = read(photo_set("fox"))[0]
+    np.testing.assert_allclose(view.intrinsics[[0, 1], [0, 1]], [1375.52, 1374.49])
+    assert view.lens is not None
+    np.testing.assert_allclose(view.lens[:4], [0.0578421, -0.0805099, -0.000980296, 0.00015575])
