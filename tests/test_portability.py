@@ -12,9 +12,9 @@ from jax.experimental import io_callback
 
 from neural_sdf.experiment.build import build
 from neural_sdf.export import grid_values
-from neural_sdf.geometry import Rays, Similarity
+from neural_sdf.geometry import Rays
 from neural_sdf.light import cornell, path_trace
-from neural_sdf.scenes import Scene, Source
+from neural_sdf.scenes import batch_shapes
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 PLATFORMS = ["cuda", "tpu"]
@@ -34,21 +34,6 @@ def floats(*shape: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
-def scene_shapes() -> Scene:
-    """Two training views and one held-out view of 4 by 4 pixels, as shapes."""
-    return Scene(
-        rgb=jax.ShapeDtypeStruct((48, 3), jnp.uint8),
-        mask=jax.ShapeDtypeStruct((48,), jnp.bool_),
-        offsets=jax.ShapeDtypeStruct((4,), jnp.int32),
-        sizes=jax.ShapeDtypeStruct((3, 2), jnp.int32),
-        intrinsics=floats(3, 3, 3),
-        scene_from_camera=floats(3, 4, 4),
-        num_train=jax.ShapeDtypeStruct((), jnp.int32),
-        world_from_scene=Similarity(floats(), floats(3, 3), floats(3)),
-        source=Source(("a", "b", "c"), (0, 1, 2)),
-    )
-
-
 def module_text(function, *shapes, platforms: list[str] = PLATFORMS) -> str:
     exported = jax_export.export(jax.jit(function), platforms=platforms)(*shapes)
     assert set(exported.platforms) == set(platforms)
@@ -62,21 +47,23 @@ def callbacks(module: str) -> list[str]:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_training_step_lowers_for_accelerators(path):
     run = built(path)
-    assert not callbacks(module_text(run.step, jax.eval_shape(run.init), scene_shapes()))
+    assert not callbacks(module_text(run.step, run.shapes(2), batch_shapes(64)))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_renderer_lowers_for_accelerators(path):
     run = built(path)
-    rays = Rays(floats(8192, 3), floats(8192, 3))
-    assert not callbacks(module_text(run.render, jax.eval_shape(run.init).params, rays))
+    state, rays = run.shapes(2), Rays(floats(8192, 3), floats(8192, 3))
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 8192))
+    seen = state.params, state.memory, rays, keys, floats()
+    assert not callbacks(module_text(run.renderer.render, *seen))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_grid_values_lower_for_accelerators(path):
     run = built(path)
-    values = functools.partial(grid_values, run.field.sdf)
-    assert not callbacks(module_text(values, jax.eval_shape(run.init).params, floats(4096, 3)))
+    values = functools.partial(grid_values, run.model.field.sdf)
+    assert not callbacks(module_text(values, run.shapes(2).params["field"], floats(4096, 3)))
 
 
 def test_path_tracer_and_its_gradient_lower_for_accelerators():

@@ -1,8 +1,7 @@
-"""What a config builds: field, renderer, state and step, and the step compiled."""
+"""What a config builds: the model, its state and step, and the step compiled."""
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 import time
@@ -11,108 +10,100 @@ from typing import Any, NamedTuple
 
 import jax
 
-from neural_sdf.fields import FIELDS, Field
+from neural_sdf.fields import FIELDS
 from neural_sdf.machine.memory import gib
 from neural_sdf.machine.programs import seal_programs
-from neural_sdf.rendering import RENDERERS, Rendering
-from neural_sdf.scenes import DeviceFeed, Drawn, HostFeed, Scene, drawn_shapes
+from neural_sdf.rendering import RENDERERS, Renderer
+from neural_sdf.scenes import CAMERAS, Batch, DeviceFeed, HostFeed, Scene, batch_shapes
 from neural_sdf.training import (
+    Model,
     TrainState,
-    adam,
+    adam_by_part,
     compile_within,
-    doubling_sharpness,
     init_state,
-    step_keys,
+    schedule,
     train_step,
 )
 
 Config = Any  # a ConfigDict, whose attributes no type checker knows
+Step = Callable[[TrainState, Batch], tuple[TrainState, dict]]
 
 
 class Run(NamedTuple):
-    """What a config builds besides the scene.
+    """What a config builds without its photos.
 
     Attributes:
-        field: shape and colour.
-        render: (params, rays, *, background, known) -> Rendering, as finely as images are made.
-        init: makes the state before the first step.
-        step: (state, photos) -> (state, metrics), jitted; the state passed in is used up.
+        model: that is trained; its renderer is as coarse as pays while training.
+        renderer: as finely as images are made.
+        init: number of training views -> the state before the first step.
+        shapes: the same as shapes and types alone, at no cost.
+        step: (state, batch) -> (state, metrics), jitted; the state passed in is used up.
     """
 
-    field: Field
-    render: Callable[..., Rendering]
-    init: Callable[[], TrainState]
+    model: Model
+    renderer: Renderer
+    init: Callable[[int], TrainState]
+    shapes: Callable[[int], TrainState]
     step: jax.stages.Wrapped
 
 
 def build(config: Config) -> Run:
-    """Field, renderer, state and step of a config.
+    """Model, state and step of a config.
 
     Raises:
         ValueError: a name or a number that cannot be used.
     """
     settings = config.train
-    for name in ("steps", "batch_size", "log_every", "checkpoint_every"):
-        if settings[name] < 1:
-            raise ValueError(
-                f"train {name} is {settings[name]}; expected at least 1; set config.train.{name}"
-            )
-    _check_not_negative(settings)
-    if not settings.device_photos >= 0:
-        raise ValueError(
-            f"train device_photos is {settings.device_photos}; expected GiB, at least 0; set"
-            " config.train.device_photos"
-        )
-    field = _chosen(FIELDS, config.field, "field")()
-    render = functools.partial(_chosen(RENDERERS, config.render, "render"), field)
-    coarse = functools.partial(render, **settings.march.to_dict())
-    optimizer = adam(
+    _check_numbers(settings)
+    field = _chosen(FIELDS, config.field.to_dict(), "field")()
+    fine = config.render.to_dict()
+    coarse = {**fine, **settings.march.to_dict()}
+    rate = schedule(
         learning_rate=settings.learning_rate,
         steps=settings.steps,
         warmup=settings.warmup,
         decay=settings.decay,
     )
-    step = train_step(
-        field,
-        coarse,
-        optimizer,
-        seed=config.seed,
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        weights=settings.weights.to_dict(),
-        sharpness=functools.partial(doubling_sharpness, steps=settings.steps),
+    schedules = {"field": rate, "renderer": rate, "cameras": rate}
+    model = Model(
+        field=field,
+        renderer=_chosen(RENDERERS, coarse, "train.march")(field),
+        cameras=CAMERAS["given"](),
+        schedules=schedules,
+        optimizer=adam_by_part(schedules),
     )
+    step = train_step(model, steps=settings.steps, weights=settings.weights.to_dict())
     # One program: operation by operation, a hundred small ones would be compiled.
-    init = jax.jit(functools.partial(init_state, field, optimizer))
-    init = functools.partial(init, jax.random.key(config.seed))
-    return Run(field, render, init, step)
+    init = jax.jit(functools.partial(init_state, model), static_argnums=0)
+    start = functools.partial(init, key=jax.random.key(config.seed))
+    return Run(
+        model=model,
+        renderer=_chosen(RENDERERS, fine, "render")(field),
+        init=start,
+        shapes=lambda num_views: jax.eval_shape(functools.partial(start, num_views)),
+        step=jax.jit(step, donate_argnums=0),
+    )
 
 
-def compile_step(
-    config: Config, scene: Scene, *, available: int | None
-) -> Callable[[TrainState, Scene | Drawn], tuple[TrainState, dict]]:
+def compile_step(run: Run, num_views: int, batch_size: int, *, available: int | None) -> Step:
     """The run's step, compiled before the first; prints the time and the memory that it needs.
 
+    It depends on settings and batch size alone: its stored program serves every photo set.
+
     Args:
-        config: of the run.
-        scene: that is trained on.
-        available: bytes that the step may take, scene and state included; None for no limit.
+        run: of a config.
+        num_views: training views.
+        batch_size: rays a step.
+        available: bytes that the step may take, state included; None for no limit.
 
     Raises:
         ValueError: it needs more; names the largest batch that does not.
     """
-
-    def lower(batch_size: int) -> jax.stages.Lowered:
-        other = copy.deepcopy(config)
-        other.train.batch_size = batch_size
-        run = build(other)
-        photos = jax.eval_shape(lambda x: x, scene)
-        if not fits_device(config, scene):
-            photos = drawn_shapes(scene, batch_size)
-        return run.step.lower(jax.eval_shape(run.init), photos)
-
+    state = run.shapes(num_views)
     start = time.perf_counter()
-    program, needed = compile_within(lower, config.train.batch_size, available)
+    program, needed = compile_within(
+        lambda size: run.step.lower(state, batch_shapes(size)), batch_size, available
+    )
     seal_programs()
     seconds = time.perf_counter() - start
     limit = "" if available is None else f" of {gib(available)}"
@@ -120,33 +111,36 @@ def compile_step(
     return program
 
 
-def fits_device(config: Config, scene: Scene) -> bool:
-    """Whether the photos are within the budget for the device, `config.train.device_photos`."""
-    return scene.rgb.nbytes + scene.mask.nbytes <= config.train.device_photos * 2**30
+def fits_device(config: Config, num_bytes: int) -> bool:
+    """Whether photos of so many bytes are within the budget, `config.train.device_photos`."""
+    return num_bytes <= config.train.device_photos * 2**30
 
 
 def photo_feed(config: Config, scene: Scene) -> DeviceFeed | HostFeed:
-    """What gives the step its photos: all at once if the device has room, else a batch a step."""
-    if fits_device(config, scene):
-        return DeviceFeed(scene)
-    return HostFeed(scene, config.train.batch_size, lambda step: step_keys(config.seed, step)[0])
+    """What gives the step its batches, from where the photos have room."""
+    fits = fits_device(config, scene.rgb.nbytes + scene.mask.nbytes)
+    return (DeviceFeed if fits else HostFeed)(scene, config.train.batch_size, config.seed)
 
 
-def _chosen(choices: dict[str, Callable], section: Config, what: str) -> Callable:
-    """The constructor that a config section names, with the section's settings."""
-    settings = section.to_dict()
-    name = settings.pop("name")
+def _chosen(choices: dict[str, Callable], settings: dict[str, Any], what: str) -> Callable:
+    """The constructor that a config section names, with the section's other settings."""
+    name = settings["name"]
     if name not in choices:
         raise ValueError(
             f"{what} name {name!r} is unknown; expected one of {sorted(choices)}; set "
             f"config.{what}.name"
         )
-    return functools.partial(choices[name], **settings)
+    return functools.partial(choices[name], **{k: x for k, x in settings.items() if k != "name"})
 
 
-def _check_not_negative(settings: Config) -> None:
-    """Refuses a learning rate, a warm-up or a weight that would train away from the photos."""
-    numbers = {"learning_rate": settings.learning_rate, "warmup": settings.warmup}
+def _check_numbers(settings: Config) -> None:
+    """Refuses counts below one, and numbers that would train away from the photos."""
+    for name in ("steps", "batch_size", "log_every", "checkpoint_every"):
+        if settings[name] < 1:
+            raise ValueError(
+                f"train {name} is {settings[name]}; expected at least 1; set config.train.{name}"
+            )
+    numbers = {name: settings[name] for name in ("learning_rate", "warmup")}
     numbers |= {f"weights.{name}": weight for name, weight in settings.weights.items()}
     for name, value in numbers.items():
         if not 0 <= value < math.inf:
@@ -154,3 +148,8 @@ def _check_not_negative(settings: Config) -> None:
                 f"train {name} is {value}; expected a finite number of at least 0; set "
                 f"config.train.{name}"
             )
+    if not settings.device_photos >= 0:
+        raise ValueError(
+            f"train device_photos is {settings.device_photos}; expected GiB, at least 0; set"
+            " config.train.device_photos"
+        )

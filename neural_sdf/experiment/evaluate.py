@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from neural_sdf.evaluation import compare_meshes, evaluate_view
@@ -18,7 +16,6 @@ from neural_sdf.machine.memory import available_memory
 from neural_sdf.photos import load_scene
 from neural_sdf.rendering import compile_views
 from neural_sdf.scenes import background_colour
-from neural_sdf.tracing import sample_grid
 
 
 def evaluate(
@@ -62,11 +59,11 @@ def evaluate(
         )
     folder = Path(workdir) / "eval"
     render, chunk = compile_views(
-        trained.run.render,
+        trained.run.renderer,
         trained.params,
+        trained.share,
         np.asarray(scene.sizes)[num_train:],
         background=background_colour(scene),
-        known=jax.jit(functools.partial(sample_grid, trained.run.field.sdf))(trained.params),
         available=available_memory(),
     )
     per_view = []
@@ -83,7 +80,7 @@ def evaluate(
         exact = extract_mesh(lambda _, points: known(points), None, resolution=resolution)
         truth = to_world(exact, scene.world_from_scene)
     if truth is not None:
-        mesh = extract_mesh(trained.run.field.sdf, trained.params, resolution=resolution)
+        mesh = extract_mesh(trained.field.sdf, trained.params["field"], resolution=resolution)
         metrics |= compare_meshes(to_world(mesh, trained.world_from_scene), truth)._asdict()
     write_json(folder / "metrics.json", metrics)
     print(_sentence({k: v for k, v in metrics.items() if k != "per_view"}))

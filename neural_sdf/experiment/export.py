@@ -45,7 +45,7 @@ def export_mesh(
     output = Path(output)
     require_writer(output)
     trained = load_trained(workdir, step)
-    field, params = trained.run.field, trained.params
+    field, params = trained.field, trained.params["field"]
 
     @jax.jit
     def shade(params: Any, points: Array) -> Array:

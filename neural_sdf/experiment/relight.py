@@ -89,7 +89,7 @@ def render_trained(
     trained = load_trained(workdir)
     scene = load_scene(**trained.config.data)
     index = _position(scene, view)
-    field, pose = trained.run.field, np.asarray(scene.scene_from_camera[index])
+    field, pose = trained.field, np.asarray(scene.scene_from_camera[index])
     setting = relight.SETTINGS[radiance](field, pose, background_colour(scene))
 
     def colour(params: Any, key: Array, rays: Rays) -> Array:
@@ -112,7 +112,7 @@ def render_trained(
     scale = size / max(height, width)
     shape = (max(1, round(scale * height)), max(1, round(scale * width)))
     intrinsics = np.diag([scale, scale, 1.0]) @ np.asarray(scene.intrinsics[index])
-    shown = jax.tree_util.Partial(colour, trained.params)
+    shown = jax.tree_util.Partial(colour, trained.params["field"])
     _render(output, shown, intrinsics, pose, shape, num_samples)
 
 

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
 import numpy as np
 
 from neural_sdf.experiment import workdir as resume
-from neural_sdf.experiment.build import Config, build, compile_step, photo_feed
+from neural_sdf.experiment.build import (
+    Config,
+    Run,
+    Step,
+    build,
+    compile_step,
+    fits_device,
+    photo_feed,
+)
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import replace_file, write_json
 from neural_sdf.machine.memory import available_memory, gib, host_memory
 from neural_sdf.photos import Memory, load_scene, scene_memory, scene_picture
 from neural_sdf.scenes import Scene
-from neural_sdf.training import Checkpoints, MetricLog, Progress, Stop
+from neural_sdf.training import (
+    Checkpoints,
+    Fault,
+    MetricLog,
+    Progress,
+    Stop,
+    TrainState,
+    fault_terms,
+)
 
 
 def train(config: Config, workdir: str | Path) -> None:
@@ -25,6 +42,10 @@ def train(config: Config, workdir: str | Path) -> None:
     Writes `config.json`, `scene.png` (cameras, region of interest and hull, to look at),
     `metrics.jsonl` and `checkpoints/`. SIGINT and SIGTERM save and stop at
     the next step.
+
+    A start is one of four: (1) the workdir holds a run of another config or other photos: refused;
+    (2) it holds a checkpoint of the last step: nothing is left to do; (3) of an earlier one: the
+    run goes on, to the same bits as if it had never stopped; (4) none: a new run.
 
     Raises:
         ValueError: a setting or a photo set that cannot be used, a step that the memory cannot
@@ -37,61 +58,112 @@ def train(config: Config, workdir: str | Path) -> None:
         raise ValueError(f"workdir {workdir} is a file; expected a folder; set --workdir")
     run = build(config)
     changes = resume.changes(config.to_dict(), workdir)
-    print(describe_memory(config, scene_memory(**config.data)), flush=True)
-    scene = load_scene(**config.data)
-    require_masks(scene)
-    print(describe_scene(scene), flush=True)
-    step = compile_step(config, scene, available=available_memory())
-
-    workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(workdir / "checkpoints")
+    latest = (checkpoints.steps() or [0])[-1]
+    if latest >= config.train.steps:
+        checkpoints.close()
+        print(
+            f"nothing left to do up to step {config.train.steps}; to train on, raise "
+            f"config.train.steps\n{_closing(workdir, latest, stopped=False)}"
+        )
+        return
+    memory = scene_memory(**config.data)
+    print(describe_memory(config, memory), flush=True)
+    # The step depends on no photo: it is compiled while they are read.
+    beside = ThreadPoolExecutor(max_workers=1)
+    try:
+        compiling = beside.submit(
+            compile_step, run, 0, config.train.batch_size, available=_left_for_step(config, memory)
+        )
+        scene = load_scene(**config.data)
+        require_masks(scene)
+        print(describe_scene(scene), flush=True)
+        state = _start(run, scene, checkpoints, workdir, changes)
+        step = compiling.result()
+    finally:
+        beside.shutdown(wait=False)  # a mistake found by now is told at once
+    workdir.mkdir(parents=True, exist_ok=True)
     checkpoints.remove_unfinished()
-    if checkpoints.steps():
-        state, frame = checkpoints.load(jax.eval_shape(run.init))
-        resume.check_same_frame(scene.world_from_scene, frame, workdir)
-        print("; ".join([f"resuming after step {state.step}", *changes]), flush=True)
-    else:
-        state = run.init()
-    first, steps, every = int(state.step), config.train.steps, config.train.checkpoint_every
-    if first < steps:
-        write_json(workdir / "config.json", config.to_dict())
-        replace_file(workdir / "scene.png", scene_picture(scene))
-    else:
-        print(f"nothing left to do up to step {steps}; to train on, raise config.train.steps")
+    write_json(workdir / "config.json", config.to_dict())
+    replace_file(workdir / "scene.png", scene_picture(scene))
+    _loop(config, workdir, scene, checkpoints, step, state)
+
+
+def _start(
+    run: Run, scene: Scene, checkpoints: Checkpoints, workdir: Path, changes: list[str]
+) -> TrainState:
+    """The state of the latest checkpoint, if it is of these photos; else a fresh one."""
+    num_views = int(scene.num_train)
+    if not checkpoints.steps():
+        return run.init(num_views)
+    state, frame = checkpoints.load(run.shapes)
+    resume.check_same_frame(scene.world_from_scene, frame, workdir)
+    print("; ".join([f"resuming after step {state.step}", *changes]), flush=True)
+    return state
+
+
+def _loop(
+    config: Config,
+    workdir: Path,
+    scene: Scene,
+    checkpoints: Checkpoints,
+    step: Step,
+    state: TrainState,
+) -> None:
+    """All steps that are left. Numbers leave the device where they are logged, and only there."""
+    settings, first = config.train, int(state.step)
     log = MetricLog(workdir / "metrics.jsonl", step=first)
+    before = None
     with (
-        contextlib.closing(photo_feed(config, scene)) as photos,
+        contextlib.closing(photo_feed(config, scene)) as batches,
         contextlib.closing(checkpoints),
         contextlib.closing(log),
-        Progress(step=first, steps=steps, rays=config.train.batch_size) as progress,
+        Progress(step=first, steps=settings.steps, rays=settings.batch_size) as progress,
         Stop() as stop,
     ):
-        for done in range(first + 1, steps + 1):
-            state, metrics = step(state, photos(done - 1))
-            metrics = {name: float(x) for name, x in jax.device_get(metrics).items()}
-            check_finite(metrics, done)
-            if done % config.train.log_every == 0 or done == steps:
-                rate = progress.show(done, metrics)
-                log.write(done, {**metrics, "rays_per_second": rate})
-            if done % every == 0 or done == steps or stop.requested:
-                checkpoints.save(state, scene.world_from_scene)
-            if stop.requested:
+        for done in range(first + 1, settings.steps + 1):
+            state, metrics = step(state, batches(done - 1))
+            # At most one step ahead of the device, or a signal would wait for all that is queued.
+            jax.block_until_ready(before)
+            before, ends = metrics["loss"], stop.requested or done == settings.steps
+            logs = ends or done % settings.log_every == 0
+            saves = ends or done % settings.checkpoint_every == 0
+            if logs or saves:
+                check_fault(state.fault, settings.weights)
+            if logs:
+                shown = {name: float(x) for name, x in jax.device_get(metrics).items()}
+                rate = progress.show(done, shown)
+                log.write(done, {**shown, "rays_per_second": rate})
+            if saves:
+                checkpoints.save(state, scene.world_from_scene, int(scene.num_train))
+            if ends:
                 break
-        done = checkpoints.steps()[-1]
-    verb = "stopped at" if stop.requested else "checkpoint of"
-    again = "the same command to go on" if stop.requested else f"python eval.py --workdir={workdir}"
-    print(f"{verb} step {done}: {workdir / 'checkpoints' / str(done)}; next: {again}")
+    print(_closing(workdir, int(state.step), stopped=int(state.step) < settings.steps))
 
 
-def check_finite(metrics: dict[str, float], step: int) -> None:
-    """Raises FloatingPointError with the step and the term if a metric is not finite."""
-    bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-    if bad:
-        terms = [name for name in bad if name != "loss"] or bad
+def _closing(workdir: Path, step: int, *, stopped: bool) -> str:
+    """Where the checkpoint is, and what may be done with it."""
+    verb = "stopped at" if stopped else "checkpoint of"
+    again = "the same command to go on" if stopped else f"python eval.py --workdir={workdir}"
+    return f"{verb} step {step}: {workdir / 'checkpoints' / str(step)}; next: {again}"
+
+
+def check_fault(fault: Fault, weights: Mapping[str, float]) -> None:
+    """Raises FloatingPointError with the step and the terms, if something was not finite."""
+    step, bits = int(fault.step), int(fault.terms)
+    if step:
+        names = [name for i, name in enumerate(fault_terms(weights)) if bits >> i & 1]
         raise FloatingPointError(
-            f"{', '.join(terms)} is not finite at step {step}; no checkpoint of it is written; "
+            f"{', '.join(names)} is not finite at step {step}; no checkpoint of it is written; "
             "lower config.train.learning_rate, or mend the photos' masks and cameras"
         )
+
+
+def _left_for_step(config: Config, memory: Memory) -> int | None:
+    """Bytes that the step may take, once the photos have theirs; None where nothing tells."""
+    available = available_memory()
+    shared = jax.default_backend() == "cpu" or fits_device(config, memory.kept)
+    return available if available is None or not shared else max(available - memory.kept, 0)
 
 
 def describe_memory(config: Config, memory: Memory) -> str:
@@ -106,7 +178,7 @@ def describe_memory(config: Config, memory: Memory) -> str:
             f"the photos need {gib(memory.reading)} of memory while they are read; expected at most"
             f" the {gib(free)} that are free; raise config.data.downscale"
         )
-    fits = memory.kept <= config.train.device_photos * 2**30
+    fits = fits_device(config, memory.kept)
     place = "on the device" if fits else "on the host"
     return (
         f"photos take {gib(memory.kept)}, {gib(memory.reading)} while they are read; they are kept"

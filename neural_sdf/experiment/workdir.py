@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
 from neural_sdf.experiment.build import Config, Run, build
+from neural_sdf.fields import Field
 from neural_sdf.geometry import Similarity
 from neural_sdf.training import Checkpoints
 
@@ -32,6 +33,16 @@ class Trained(NamedTuple):
     step: int
     world_from_scene: Similarity
 
+    @property
+    def share(self) -> float:
+        """Of the run that is done, in [0, 1]."""
+        return min(self.step / self.config.train.steps, 1.0)
+
+    @property
+    def field(self) -> Field:
+        """As it acts at this checkpoint, on `params["field"]`."""
+        return self.run.model.field.at(jnp.float32(self.share))
+
 
 def load_trained(workdir: str | Path, step: int | None = None) -> Trained:
     """A trained field from its workdir alone.
@@ -49,7 +60,7 @@ def load_trained(workdir: str | Path, step: int | None = None) -> Trained:
     config = ConfigDict(read_config(path))
     run = build(config)
     checkpoints = Checkpoints(workdir / "checkpoints")
-    state, world_from_scene = checkpoints.load(jax.eval_shape(run.init), step)
+    state, world_from_scene = checkpoints.load(run.shapes, step)
     checkpoints.close()
     return Trained(config, run, state.params, int(state.step), world_from_scene)
 

@@ -11,10 +11,6 @@ from flax import nnx
 from jax import Array
 
 
-def _unchanged(updates: Any, share: Array) -> Any:
-    return updates
-
-
 class Field(NamedTuple):
     """A learned shape and its colour, as a tuple of pure functions of (params, ...).
 
@@ -27,15 +23,30 @@ class Field(NamedTuple):
             pass; the gradient is not normalised.
         radiance: (params, points [N, 3], gradients [N, 3], directions [N, 3], features [N, F]) ->
             rgb [N, 3] in [0, 1]; directions are those of the rays, towards the surface.
-        anneal: (updates, share of the run in [0, 1], []) -> updates, of the structure of params:
-            what of an update may already be done; all of it at a share of 1.
+        window: (params, share of the run in [0, 1], []) -> params as the other functions take them:
+            what of them acts already; all of it at a share of 1.
     """
 
     init: Callable[[Array], Any]
     sdf: Callable[[Any, Array], Array]
     surface: Callable[[Any, Array], tuple[Array, Array, Array]]
     radiance: Callable[[Any, Array, Array, Array, Array], Array]
-    anneal: Callable[[Any, Array], Any] = _unchanged
+    window: Callable[[Any, Array], Any] | None = None
+
+    def at(self, share: Array) -> Field:
+        """The field as it acts when a share of the run in [0, 1] is done, [].
+
+        Its functions take the same params, those of the whole field.
+        """
+        if self.window is None:
+            return self
+        window = self.window
+        return self._replace(
+            sdf=lambda params, *points: self.sdf(window(params, share), *points),
+            surface=lambda params, *points: self.surface(window(params, share), *points),
+            radiance=lambda params, *seen: self.radiance(window(params, share), *seen),
+            window=None,
+        )
 
 
 class FieldModule(Protocol):

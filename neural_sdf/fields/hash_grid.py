@@ -97,14 +97,14 @@ def hash_grid(
         appearance = Appearance(num_features, radiance_width, radiance_depth, octaves, False, rngs)
         return Network(geometry, appearance)
 
-    def anneal(updates: Any, share: Array) -> Any:
-        geometry = updates["geometry"]
+    def window(params: Any, share: Array) -> Any:
+        geometry = params["geometry"]
         table = geometry["encoding"]["table"]
         opened = opened_levels(share, num_levels).astype(table.dtype)[level_of_row]
         encoding = {"table": opened[:, None] * table}
-        return {**updates, "geometry": {**geometry, "encoding": encoding}}
+        return {**params, "geometry": {**geometry, "encoding": encoding}}
 
-    return field_from_module(build)._replace(anneal=anneal)
+    return field_from_module(build)._replace(window=window)
 
 
 class _PointAndGrid(nnx.Module):

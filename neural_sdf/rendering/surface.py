@@ -3,75 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.typing import ArrayLike
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from neural_sdf.fields import Field
 from neural_sdf.geometry import Rays, clip_to_sphere
 from neural_sdf.geometry.shapes import safe_norm
-from neural_sdf.tracing import GRAZING, PRECISION, Hits, trace
+from neural_sdf.rendering.renderer import Renderer, Rendering, Watch
+from neural_sdf.tracing import (
+    GRAZING,
+    MAX_STEPS,
+    PRECISION,
+    DistanceGrid,
+    Hits,
+    refresh,
+    sample_grid,
+    trace,
+)
 
 
-class Rendering(NamedTuple):
-    """What each ray sees inside the unit sphere.
-
-    Attributes:
-        rgb: radiance at the hit in [0, 1]; the background on a miss, [N, 3].
-        depth: distance along the ray in scene units; zero on a miss, [N].
-        normal: outward unit normal in the scene frame; zero on a miss, [N, 3].
-        mask: whether the ray hits, [N].
-        distance_min: closest approach: least field value met along the ray, its place taken as
-            constant; differentiable, on a hit once, [N].
-        gradient: of the field at the hit, or on a miss at the closest approach; not normalised,
-            [N, 3].
-        hits: what the tracer reports.
-    """
-
-    rgb: Float[Array, "N 3"]
-    depth: Float[Array, " N"]
-    normal: Float[Array, "N 3"]
-    mask: Bool[Array, " N"]
-    distance_min: Float[Array, " N"]
-    gradient: Float[Array, "N 3"]
-    hits: Hits
-
-
-def render_surface(
+def surface(
     field: Field,
-    params: Any,
-    rays: Rays,
     *,
-    background: Float[ArrayLike, "..."] = 1.0,
     dmin: float = 2e-3,
     max_steps: int = 128,
-    known: Any = None,
     tracer: Callable[..., Hits] = trace,
-) -> Rendering:
-    """Renders rays against the field inside the unit sphere of the scene frame.
+) -> Renderer:
+    """The first surface on each ray inside the unit sphere of the scene frame.
 
     Differentiable in params and rays through the point of the hit, the normal and the feature
-    there; a ray that misses gives a constant colour.
+    there. It learns nothing itself, and remembers coarse samples of the field that let rays start
+    near the surface.
 
     Args:
         field: shape and colour.
-        params: its parameters.
-        rays: in the scene frame, [N].
-        background: colour of rays that miss, a grey or [3].
-        dmin: least march step, see `tracing.trace`.
+        dmin: least march step, scene units, see `tracing.trace`.
         max_steps: march steps before a ray counts as a miss.
-        known: samples of the field that rays start from, see `tracing.trace`.
         tracer: `tracing.trace`, or what is called as it is.
     """
+
+    def recall(params: Any, share: Array) -> DistanceGrid:
+        return sample_grid(field.at(share).sdf, params["field"])
+
+    def renew(memory: DistanceGrid, params: Any, share: Array, step: Array) -> DistanceGrid:
+        return refresh(memory, field.at(share).sdf, params["field"], step)
+
+    def render(
+        params: Any, memory: DistanceGrid | None, rays: Rays, keys: Array, share: Array
+    ) -> Rendering:
+        near, far, _ = clip_to_sphere(*rays)
+        limits = {"near": near, "far": far, "dmin": dmin, "max_steps": max_steps}
+        now = field.at(share)
+        hits = tracer(now.sdf, params["field"], *rays, **limits, known=memory)
+        watch = (
+            _watch(hits)
+            if memory is None
+            else {**_watch(hits), "drift": (memory.drift, jnp.float32(1))}
+        )
+        return _shaded(now, params["field"], rays, hits)._replace(watch=watch)
+
+    return Renderer(lambda key: {}, recall, renew, render)
+
+
+def _shaded(field: Field, params: Any, rays: Rays, hits: Hits) -> Rendering:
+    """Colour and normal of what was hit.
+
+    Misses are shaded too, shapes being fixed, at a point whose value and gradient are of use.
+    """
     origins, directions = rays
-    near, far, _ = clip_to_sphere(origins, directions)
-    limits = {"near": near, "far": far, "dmin": dmin, "max_steps": max_steps}
-    hits = tracer(field.sdf, params, origins, directions, **limits, known=known)
-    # Misses are shaded too, shapes being fixed, at a point whose value and gradient are of use.
     points = origins + hits.t_min[:, None] * directions
     # As precisely as the tracer, so that the compiler sees one evaluation in its and in this.
     with jax.default_matmul_precision(PRECISION):
@@ -81,13 +84,14 @@ def render_surface(
     normal = gradient / jnp.where(length > 0, length, 1.0)
     hit = hits.hit[:, None]
     return Rendering(
-        rgb=jnp.where(hit, rgb, jnp.asarray(background, rgb.dtype)),
+        rgb=jnp.where(hit, rgb, 0.0),
+        opacity=hits.hit.astype(rgb.dtype),
         depth=jnp.where(hits.hit, hits.t, 0.0),
         normal=jnp.where(hit, normal, 0.0),
         mask=hits.hit,
+        gradients=gradient,
         distance_min=_distance_at_rest(hits, distance, gradient, directions),
-        gradient=gradient,
-        hits=hits,
+        watch={},
     )
 
 
@@ -103,3 +107,15 @@ def _distance_at_rest(
     least = -GRAZING * safe_norm(gradient)
     moved = hits.t - lax.stop_gradient(hits.t)
     return jnp.where(hits.hit, -lax.stop_gradient(jnp.minimum(slope, least)) * moved, distance)
+
+
+def _watch(hits: Hits) -> Watch:
+    """How the search went, over all rays."""
+    grazing = hits.hit & (jnp.abs(hits.cosine) < GRAZING)
+    sums = {
+        "hit_rate": jnp.sum(hits.hit),
+        "grazing": jnp.sum(grazing),
+        "unfinished": jnp.sum(hits.status == MAX_STEPS),
+        "evaluations": hits.num_paid,
+    }
+    return {name: (total, jnp.float32(len(hits.t))) for name, total in sums.items()}

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
+from jax import Array
 from jaxtyping import Float, Int
 
 from neural_sdf.geometry import Rays
 from neural_sdf.machine.memory import power_of_two, program_memory
-from neural_sdf.rendering.surface import Rendering
-from neural_sdf.tracing import DistanceGrid
+from neural_sdf.rendering.renderer import Renderer, Rendering
 
 # On two CPU cores more rays at a time gained nothing above the noise. Accelerators may want more;
 # that is not measured.
@@ -23,12 +23,12 @@ _LEAST_RAYS = 256
 
 
 def compile_views(
-    render: Callable[..., Rendering],
+    renderer: Renderer,
     params: Any,
+    share: float,
     sizes: Int[np.ndarray, "V 2"],
     *,
-    background: Float[ArrayLike, "..."],
-    known: DistanceGrid | None,
+    background: Float[np.ndarray, "3"],
     available: int | None,
 ) -> tuple[Callable[[Rays], Rendering], int]:
     """One program for all views, and how many rays it takes at a time.
@@ -37,18 +37,27 @@ def compile_views(
     view, fewer where that is more than pays or than the memory holds.
 
     Args:
-        render: (params, rays, *, background, known) -> Rendering.
-        params: an argument of the program, so that it serves every checkpoint.
+        renderer: as finely as images are made.
+        params: of the run; an argument of the program, so that it serves every checkpoint.
+        share: of the run that is done.
         sizes: (height, width) of each view.
-        background: seen by rays that miss.
-        known: samples of the field that rays start from.
+        background: what rays see where the object hides nothing, in [0, 1].
         available: bytes that the program may take; None for no limit.
     """
-    rays = power_of_two(min(int(sizes.prod(axis=1).max()), _MOST_RAYS))
-    render, settings = jax.jit(render), {"background": background, "known": known}
+    part = jnp.float32(share)
+    memory = jax.jit(renderer.recall)(params, part)
+
+    @jax.jit
+    def render(params: Any, share: Array, memory: Any, background: Array, rays: Rays) -> Rendering:
+        keys = jax.random.split(jax.random.key(0), len(rays.origins))
+        seen = renderer.render(params, memory, rays, keys, share)
+        return seen._replace(rgb=seen.rgb + (1 - seen.opacity)[:, None] * background)
+
+    same = params, part, memory, jnp.asarray(background, jnp.float32)
+    count = power_of_two(min(int(sizes.prod(axis=1).max()), _MOST_RAYS))
     while True:
-        shape: Any = jax.ShapeDtypeStruct((rays, 3), np.float32)
-        program = render.lower(params, Rays(shape, shape), **settings).compile()
-        if available is None or rays <= _LEAST_RAYS or program_memory(program) <= available:
-            return functools.partial(program, params, **settings), rays
-        rays //= 2
+        shape: Any = jax.ShapeDtypeStruct((count, 3), np.float32)
+        program = render.lower(*same, Rays(shape, shape)).compile()
+        if available is None or count <= _LEAST_RAYS or program_memory(program) <= available:
+            return functools.partial(program, *same), count
+        count //= 2

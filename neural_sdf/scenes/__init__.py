@@ -1,31 +1,26 @@
 """Photos with cameras in one frame, and the batches of pixels that a training step sees."""
 
-from neural_sdf.scenes.feed import DeviceFeed, HostFeed, drawn_shapes
+from neural_sdf.scenes.batch import Batch, batch_shapes
+from neural_sdf.scenes.cameras import CAMERAS, CameraModel
+from neural_sdf.scenes.feed import DeviceFeed, HostFeed
 from neural_sdf.scenes.scene import (
-    Batch,
-    Drawn,
     Scene,
     Source,
     background_colour,
-    drawn_batch,
-    pixel_batch,
-    sample_batch,
     view_masks,
     view_pixels,
 )
 
 __all__ = [
+    "CAMERAS",
     "Batch",
+    "CameraModel",
     "DeviceFeed",
-    "Drawn",
     "HostFeed",
     "Scene",
     "Source",
     "background_colour",
-    "drawn_batch",
-    "drawn_shapes",
-    "pixel_batch",
-    "sample_batch",
+    "batch_shapes",
     "view_masks",
     "view_pixels",
 ]

@@ -1,6 +1,7 @@
-"""Photos for the training step: all of them on the device, or a batch at a time from the host.
+"""Batches for the training step: from photos on the device, or on the host where they are large.
 
-Both draw the same pixels at the same step, so that where the photos lie changes nothing else.
+Both give the same batches at the same steps, to the bit, so that where the photos lie changes
+nothing else.
 """
 
 from __future__ import annotations
@@ -9,67 +10,75 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Int
 
-from neural_sdf.scenes.scene import Drawn, Scene, draw_pixels, without_pixels
+from neural_sdf.scenes.batch import Batch, Draw, batch_of, draw, training_cameras
+from neural_sdf.scenes.scene import Scene
 
 
-def drawn_shapes(scene: Scene, batch_size: int) -> Drawn:
-    """Shapes and types of what a `HostFeed` gives, for compiling the step."""
+class DeviceFeed:
+    """Batches from photos that were copied to the device once."""
 
-    def example(cameras: Scene) -> Drawn:
-        values = jnp.zeros((batch_size, 3), jnp.uint8)
-        return Drawn(cameras, jnp.zeros(batch_size, jnp.int32), values, values[:, 0] > 0)
+    def __init__(self, scene: Scene, batch_size: int, seed: int) -> None:
+        """Copies the photos.
 
-    return jax.eval_shape(example, without_pixels(scene))
+        Args:
+            scene: photos and cameras.
+            batch_size: rays a step.
+            seed: of the run.
+        """
+        self._photos = jax.device_put((training_cameras(scene), scene.rgb, scene.mask))
+
+        @jax.jit
+        def gather(photos: tuple, step: Int[ArrayLike, ""]) -> Batch:
+            cameras, rgb, mask = photos
+            drawn = draw(seed, step, cameras.offsets[-1], batch_size)
+            return batch_of(cameras, drawn, rgb[drawn.positions], mask[drawn.positions])
+
+        self._gather = gather
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step, counted from 0."""
+        return self._gather(self._photos, np.int32(step))
+
+    def close(self) -> None:
+        """Nothing to end."""
 
 
 class HostFeed:
-    """Batches from photos that stay on the host; the next is gathered while the step runs.
+    """Batches from photos that stay on the host; the next is gathered while the step runs."""
 
-    Args:
-        scene: as NumPy arrays.
-        batch_size: pixels a step.
-        key_of: step -> the key that its batch is drawn with.
-    """
+    def __init__(self, scene: Scene, batch_size: int, seed: int) -> None:
+        """Gathers nothing yet.
 
-    def __init__(self, scene: Scene, batch_size: int, key_of: Callable[[Array], Array]) -> None:
-        """Compiles the draw; gathers nothing yet."""
+        Args:
+            scene: photos and cameras, as NumPy arrays.
+            batch_size: rays a step.
+            seed: of the run.
+        """
         self._scene = scene
-        self._cameras = jax.device_put(without_pixels(scene))
-        self._draw = jax.jit(lambda step: draw_pixels(key_of(step), self._cameras, batch_size))
+        cameras = jax.device_put(training_cameras(scene))
+        self._draw: Callable[[np.int32], Draw] = jax.jit(
+            lambda step: draw(seed, step, cameras.offsets[-1], batch_size)
+        )
+        self._batch_of = jax.jit(lambda *drawn: batch_of(cameras, *drawn))
         self._pool = ThreadPoolExecutor(max_workers=1)
-        self._next: tuple[int, Future[Drawn]] | None = None
+        self._next: tuple[int, Future[Batch]] | None = None
 
-    def __call__(self, step: int) -> Drawn:
-        """The pixels of a step, counted from 0."""
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step, counted from 0."""
         ready = self._next
-        drawn = ready[1].result() if ready and ready[0] == step else self._gather(step)
+        batch = ready[1].result() if ready and ready[0] == step else self._gather(step)
         self._next = step + 1, self._pool.submit(self._gather, step + 1)
-        return drawn
+        return batch
 
     def close(self) -> None:
         """Ends the thread that gathers."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _gather(self, step: int) -> Drawn:
-        pixels = np.asarray(self._draw(np.int32(step)))
-        return Drawn(self._cameras, pixels, self._scene.rgb[pixels], self._scene.mask[pixels])
-
-
-class DeviceFeed:
-    """The same whole scene for every step, copied to the device once."""
-
-    def __init__(self, scene: Scene) -> None:
-        """Copies the scene."""
-        self._scene = jax.device_put(scene)
-
-    def __call__(self, step: int) -> Scene:
-        """The scene; the step draws from it."""
-        del step
-        return self._scene
-
-    def close(self) -> None:
-        """Nothing to end."""
+    def _gather(self, step: int) -> Batch:
+        drawn = self._draw(np.int32(step))
+        positions = np.asarray(drawn.positions)
+        return self._batch_of(drawn, self._scene.rgb[positions], self._scene.mask[positions])

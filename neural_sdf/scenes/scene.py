@@ -1,4 +1,4 @@
-"""The one record that every photo format becomes, and the batches drawn from it."""
+"""The one record that every photo format becomes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int, UInt8
 
-from neural_sdf.geometry import Rays, Similarity, pixel_rays
+from neural_sdf.geometry import Similarity
 
 
 @jax.tree_util.register_static
@@ -64,70 +63,6 @@ class Scene(NamedTuple):
     num_train: Int[Array | np.ndarray, ""]
     world_from_scene: Similarity
     source: Source
-
-
-class Batch(NamedTuple):
-    """Pixels with their rays.
-
-    Attributes:
-        rays: through the pixel centres, scene frame, [N].
-        rgb: in [0, 1], [N, 3].
-        mask: true on the object, [N].
-    """
-
-    rays: Rays
-    rgb: Float[Array, "N 3"]
-    mask: Bool[Array, " N"]
-
-
-class Drawn(NamedTuple):
-    """The pixels of one batch, drawn on the host from a scene too large for the device.
-
-    Attributes:
-        cameras: the scene without its pixels.
-        pixels: their positions in the flat buffer, [N].
-        rgb: photo values as stored in the files, [N, 3].
-        mask: true on the object, [N].
-    """
-
-    cameras: Scene
-    pixels: Int[Array | np.ndarray, " N"]
-    rgb: UInt8[Array | np.ndarray, "N 3"]
-    mask: Bool[Array | np.ndarray, " N"]
-
-
-def sample_batch(key: Array, scene: Scene, n: int) -> Batch:
-    """`n` pixels drawn uniformly, with replacement, from all pixels of the training views."""
-    return pixel_batch(scene, draw_pixels(key, scene, n))
-
-
-def draw_pixels(key: Array, scene: Scene, n: int) -> Int[Array, " n"]:
-    """The positions of `n` pixels in the flat buffer, as `sample_batch` draws them."""
-    return jax.random.randint(key, (n,), 0, jnp.asarray(scene.offsets)[scene.num_train])
-
-
-def pixel_batch(scene: Scene, pixels: Int[Array, " N"]) -> Batch:
-    """The batch of given positions in the flat pixel buffer."""
-    rgb, mask = jnp.asarray(scene.rgb)[pixels], jnp.asarray(scene.mask)[pixels]
-    return drawn_batch(Drawn(scene, pixels, rgb, mask))
-
-
-def drawn_batch(drawn: Drawn) -> Batch:
-    """The batch of pixels that are drawn already."""
-    scene, pixels = drawn.cameras, jnp.asarray(drawn.pixels)
-    offsets, sizes = jnp.asarray(scene.offsets), jnp.asarray(scene.sizes)
-    view = jnp.searchsorted(offsets, pixels, side="right") - 1
-    row, column = jnp.divmod(pixels - offsets[view], sizes[view, 1])
-    centres = jnp.stack([column, row], axis=-1) + 0.5
-    intrinsics = jnp.asarray(scene.intrinsics)[view]
-    rays = pixel_rays(intrinsics, jnp.asarray(scene.scene_from_camera)[view], centres)
-    rgb = jnp.asarray(drawn.rgb).astype(centres.dtype) / 255
-    return Batch(rays, rgb, jnp.asarray(drawn.mask))
-
-
-def without_pixels(scene: Scene) -> Scene:
-    """The scene's cameras alone, small enough for any device."""
-    return scene._replace(rgb=scene.rgb[:0], mask=scene.mask[:0])
 
 
 def view_pixels(scene: Scene, view: int) -> range:

@@ -4,27 +4,23 @@ from neural_sdf.training.checkpoints import Checkpoints
 from neural_sdf.training.log import MetricLog, Progress
 from neural_sdf.training.losses import LOSSES
 from neural_sdf.training.memory import compile_within
-from neural_sdf.training.step import (
-    TrainState,
-    adam,
-    doubling_sharpness,
-    init_state,
-    step_keys,
-    train_step,
-)
+from neural_sdf.training.optimizer import adam_by_part, schedule
+from neural_sdf.training.step import Fault, Model, TrainState, fault_terms, init_state, train_step
 from neural_sdf.training.stop import Stop
 
 __all__ = [
     "LOSSES",
     "Checkpoints",
+    "Fault",
     "MetricLog",
+    "Model",
     "Progress",
     "Stop",
     "TrainState",
-    "adam",
+    "adam_by_part",
     "compile_within",
-    "doubling_sharpness",
+    "fault_terms",
     "init_state",
-    "step_keys",
+    "schedule",
     "train_step",
 ]

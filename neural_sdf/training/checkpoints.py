@@ -1,4 +1,4 @@
-"""Checkpoints of a run: the latest and the best, written whole or not at all.
+"""Checkpoints of a run: the two latest and the best, written whole or not at all.
 
 Everything that knows Orbax is here; its v1 interface is still allowed to change.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,13 @@ class Checkpoints:
         found = (checkpoint.step for checkpoint in self._orbax.checkpoints)
         return sorted(step for step in found if (self._folder / str(step) / "state").is_dir())
 
-    def save(self, state: TrainState, world_from_scene: Similarity) -> None:
+    def save(self, state: TrainState, world_from_scene: Similarity, num_views: int) -> None:
         """Writes a state and waits until it is on disk.
+
+        Args:
+            state: of the run.
+            world_from_scene: frame of the photos it was trained on.
+            num_views: how many of them are for training.
 
         Raises:
             FloatingPointError: a parameter is not finite; nothing is written.
@@ -69,17 +75,19 @@ class Checkpoints:
             int(state.step),
             state,
             metrics={"loss": float(state.loss)},
-            custom_metadata={"world_from_scene": frame},
+            custom_metadata={"world_from_scene": frame, "num_views": num_views},
             # Else an empty folder of a later step makes Orbax pass over this one without a word.
             force=True,
             overwrite=True,
         )
 
-    def load(self, like: TrainState, step: int | None = None) -> tuple[TrainState, Similarity]:
+    def load(
+        self, like: Callable[[int], TrainState], step: int | None = None
+    ) -> tuple[TrainState, Similarity]:
         """A state and the world frame that belongs to it.
 
         Args:
-            like: state (or its shapes) of the same structure.
+            like: number of training views -> state (or its shapes) of the same structure.
             step: which; the latest if None.
 
         Raises:
@@ -97,8 +105,9 @@ class Checkpoints:
                 f"no checkpoint of step {step} in {self._folder}; it has {steps}"
             )
         try:
-            state = self._orbax.load(step, jax.tree.map(_shape, like))
             metadata: Any = self._orbax.metadata(step).custom_metadata
+            shapes = jax.tree.map(_shape, like(metadata["num_views"]))
+            state = self._orbax.load(step, shapes)
         except Exception as error:  # Orbax raises many kinds, the reason last in the chain
             raise ValueError(
                 f"checkpoint {self._folder / str(step)} cannot be read ({_reason(error)}); "
@@ -119,8 +128,8 @@ def _loss(metrics: Any) -> float:
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
     # Without a sharding Orbax asks for the devices that the checkpoint was written on.
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
+    here = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here)
 
 
 def _reason(error: BaseException) -> str:

@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+# What a person sees of a step's metrics, as far as it has them.
+_SHOWN = {"loss": "loss {:.4f}", "psnr": "psnr {:.2f} dB", "hit_rate": "hits {:.1%}"}
+
 
 class MetricLog:
     """`metrics.jsonl`: one object a line, with `step`; a value that is not finite is null."""
@@ -37,7 +40,7 @@ class MetricLog:
 
 
 class Progress:
-    """A bar with rate, time left, loss, PSNR and hit rate; plain lines without a terminal."""
+    """A bar with rate, time left and what `_SHOWN` names; plain lines without a terminal."""
 
     def __init__(self, *, step: int, steps: int, rays: int):
         """Starts at `step` of `steps`, each of `rays` rays."""
@@ -51,7 +54,7 @@ class Progress:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("train", total=steps, completed=step, text="compiling")
+        self._task = self._bar.add_task("train", total=steps, completed=step, text="starting")
         self._mark = (step, time.monotonic())
 
     def __enter__(self) -> Progress:
@@ -71,10 +74,8 @@ class Progress:
         now = time.monotonic()
         rate = (step - last) * self._rays / max(now - since, 1e-9)
         self._mark = (step, now)
-        text = (
-            f"{rate:,.0f} rays/s  loss {metrics['loss']:.4f}  psnr {metrics['psnr']:.2f} dB  "
-            f"hits {metrics['hit_rate']:.1%}"
-        )
+        shown = [form.format(metrics[name]) for name, form in _SHOWN.items() if name in metrics]
+        text = "  ".join([f"{rate:,.0f} rays/s", *shown])
         self._bar.update(self._task, completed=step, text=text)
         if not self._console.is_terminal:
             left = (self._steps - step) * self._rays / max(rate, 1e-9)

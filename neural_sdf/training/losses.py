@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from jax import Array
 from jaxtyping import Float
 
 from neural_sdf.geometry.shapes import safe_norm
-from neural_sdf.rendering import Rendering
+from neural_sdf.rendering import Renderer, Rendering
 from neural_sdf.scenes import Batch
 
 
@@ -21,13 +22,25 @@ class Evidence(NamedTuple):
         rendering: of the batch's rays, [N].
         batch: the photos' pixels, [N].
         gradients: of the field at points where the eikonal equation should hold, [M, 3].
-        sharpness: α of the mask loss, 1 / scene units, [].
+        share: of the run that is done, in [0, 1], [].
     """
 
     rendering: Rendering
     batch: Batch
     gradients: Float[Array, "M 3"]
-    sharpness: Float[Array, ""]
+    share: Float[Array, ""]
+
+
+class Loss(NamedTuple):
+    """One term of what is made small.
+
+    Attributes:
+        value: evidence -> mean over the rays, or over what else it is about, [].
+        needs: fields of `Rendering` that not every renderer gives.
+    """
+
+    value: Callable[[Evidence], Float[Array, ""]]
+    needs: frozenset[str] = frozenset()
 
 
 def colour(evidence: Evidence) -> Float[Array, ""]:
@@ -54,10 +67,41 @@ def mask(evidence: Evidence) -> Float[Array, ""]:
     that miss it and pushes it off background rays that hit it.
     """
     rendering, batch = evidence.rendering, evidence.batch
-    logit = -evidence.sharpness * rendering.distance_min
+    assert rendering.distance_min is not None
+    alpha = sharpness(evidence.share)
+    logit = -alpha * rendering.distance_min
     cross_entropy = jax.nn.softplus(jnp.where(batch.mask, -logit, logit))
     counts = ~(rendering.mask & batch.mask)
-    return jnp.mean(jnp.where(counts, cross_entropy, 0.0)) / evidence.sharpness
+    return jnp.mean(jnp.where(counts, cross_entropy, 0.0)) / alpha
 
 
-LOSSES = {"colour": colour, "eikonal": eikonal, "mask": mask}
+def sharpness(share: Float[Array, ""]) -> Float[Array, ""]:
+    """α of the mask loss, 1 / scene units: 50, doubled after each eighth of the run, as in IDR."""
+    return 50.0 * 2.0 ** jnp.minimum(jnp.floor(8 * share), 5)
+
+
+LOSSES = {
+    "colour": Loss(colour),
+    "eikonal": Loss(eikonal),
+    "mask": Loss(mask, needs=frozenset({"distance_min"})),
+}
+
+
+def check_losses(names: Iterable[str], renderer: Renderer) -> None:
+    """Refuses losses that do not exist, or that need what a renderer does not give.
+
+    Raises:
+        ValueError: names the loss.
+    """
+    for name in names:
+        if name not in LOSSES:
+            raise ValueError(
+                f"loss name {name!r} is unknown; expected some of {sorted(LOSSES)}; set "
+                "config.train.weights"
+            )
+        absent = sorted(LOSSES[name].needs - renderer.gives)
+        if absent:
+            raise ValueError(
+                f"loss {name!r} needs {', '.join(absent)}, which this renderer does not give; "
+                f"expected one that does; set config.train.weights.{name}=0 or config.render.name"
+            )

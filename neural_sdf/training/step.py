@@ -1,4 +1,4 @@
-"""One step of training: a pure function of state and scene."""
+"""One step of training: a pure function of a state and a batch."""
 
 from __future__ import annotations
 
@@ -8,17 +8,27 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax import Array
-from jax.typing import ArrayLike
+from jax import Array, lax
 from jaxtyping import Float, Int
 
 from neural_sdf.fields import Field
-from neural_sdf.rendering import Rendering
-from neural_sdf.scenes import Drawn, Scene, drawn_batch, sample_batch
-from neural_sdf.tracing import MAX_STEPS, DistanceGrid, refresh, sample_grid
-from neural_sdf.training.losses import LOSSES, Evidence
+from neural_sdf.rendering import Renderer, Rendering
+from neural_sdf.scenes import Batch, CameraModel
+from neural_sdf.training.losses import LOSSES, Evidence, check_losses, sharpness
 
-Render = Callable[..., Rendering]
+Metrics = dict[str, Any]
+
+
+class Fault(NamedTuple):
+    """The first step at which something was not finite.
+
+    Attributes:
+        step: counted from 1; 0 while there is none, [].
+        terms: bit i is set if the i-th of `fault_terms` was not finite then, [].
+    """
+
+    step: Int[Array, ""]
+    terms: Int[Array, ""]
 
 
 class TrainState(NamedTuple):
@@ -26,152 +36,138 @@ class TrainState(NamedTuple):
 
     Attributes:
         step: updates done, [].
-        params: of the field.
+        params: {"field": ..., "renderer": ..., "cameras": ...}.
         opt_state: of the optimiser.
-        known: coarse samples of the field, refreshed in turn, that rays start from; None for none.
+        memory: what the renderer remembers of the field.
         loss: running mean of the training loss over about a hundred steps, [].
+        fault: what went wrong first.
     """
 
     step: Int[Array, ""]
     params: Any
     opt_state: Any
-    known: DistanceGrid | None
+    memory: Any
     loss: Float[Array, ""]
+    fault: Fault
 
 
-def init_state(field: Field, optimizer: optax.GradientTransformation, key: Array) -> TrainState:
-    """The state before the first update."""
-    params = field.init(key)
-    known = sample_grid(field.sdf, params)
-    return TrainState(jnp.int32(0), params, optimizer.init(params), known, jnp.float32(0))
+class Model(NamedTuple):
+    """What is trained: the three parts of the parameters, and how they learn.
+
+    Attributes:
+        field: shape and colour.
+        renderer: made of the field.
+        cameras: how pixels become rays.
+        schedules: learning rate of each part, by the parts' names in `TrainState.params`.
+        optimizer: made of the schedules.
+    """
+
+    field: Field
+    renderer: Renderer
+    cameras: CameraModel
+    schedules: Mapping[str, optax.Schedule]
+    optimizer: optax.GradientTransformation
 
 
-def step_keys(seed: int, step: Int[ArrayLike, ""]) -> tuple[Array, Array]:
-    """The keys of a step's batch and of its points off the surface."""
-    batch_key, point_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
-    return batch_key, point_key
+def init_state(model: Model, num_views: int, key: Array) -> TrainState:
+    """The state before the first update, for so many training views."""
+    field_key, renderer_key = jax.random.split(key)
+    params = {
+        "field": model.field.init(field_key),
+        "renderer": model.renderer.init(renderer_key),
+        "cameras": model.cameras.init(num_views),
+    }
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        opt_state=model.optimizer.init(params),
+        memory=model.renderer.recall(params, jnp.float32(0)),
+        loss=jnp.float32(0),
+        fault=Fault(jnp.int32(0), jnp.int32(0)),
+    )
 
 
 def train_step(
-    field: Field,
-    render: Render,
-    optimizer: optax.GradientTransformation,
-    *,
-    seed: int,
-    steps: int,
-    batch_size: int,
-    weights: Mapping[str, float],
-    sharpness: Callable[[Array], Array],
-) -> jax.stages.Wrapped:
-    """The jitted step, (state, photos) -> (state, metrics); the state passed in is used up.
-
-    Photos are a whole scene, which the step draws from, or the pixels that `data.HostFeed` drew.
+    model: Model, *, steps: int, weights: Mapping[str, float], axis: str | None = None
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The step, (state, batch) -> (state, metrics), to be jitted by the caller.
 
     Args:
-        field: what is trained.
-        render: (params, rays, *, known) -> Rendering.
-        optimizer: its learning-rate schedule included.
-        seed: with the step number, the only source of randomness.
-        steps: of the whole run, updates; the share done goes to `field.anneal`.
-        batch_size: rays a step; half as many points off the surface serve the eikonal term.
+        model: what is trained.
+        steps: of the whole run, updates.
         weights: of the losses, by their name in `LOSSES`.
-        sharpness: α of the mask loss at a step.
+        axis: of the mesh along which a batch is cut, inside `jax.shard_map`; None for one device.
 
     Raises:
-        ValueError: a weight for a loss that does not exist.
+        ValueError: a weight for a loss that does not exist, or that needs what the renderer lacks.
     """
-    unknown = sorted(set(weights) - set(LOSSES))
-    if unknown:
-        raise ValueError(
-            f"loss name {unknown[0]!r} is unknown; expected some of {sorted(LOSSES)}; set "
-            "config.train.weights"
-        )
+    check_losses(weights, model.renderer)
 
-    def total(
-        params: Any, batch: Any, points: Array, known: DistanceGrid | None, step: Array
-    ) -> tuple[Array, dict]:
-        rendering = render(params, batch.rays, known=known)
-        _, gradients, _ = field.surface(params, points)
-        gradients = jnp.concatenate([gradients, rendering.gradient])
-        evidence = Evidence(rendering, batch, gradients, sharpness(step))
-        terms = {name: LOSSES[name](evidence) for name in weights}
+    def total(params: Any, memory: Any, batch: Batch, share: Array) -> tuple[Array, Any]:
+        rays = model.cameras.rays(params["cameras"], batch)
+        seen = model.renderer.render(params, memory, rays, batch.keys, share)
+        _, gradients, _ = model.field.at(share).surface(params["field"], batch.points)
+        evidence = Evidence(seen, batch, jnp.concatenate([gradients, seen.gradients]), share)
+        terms = {name: LOSSES[name].value(evidence) for name in weights}
         loss = sum((weights[name] * term for name, term in terms.items()), jnp.float32(0))
-        return loss, {"loss": loss, **terms, **_progress(rendering, batch)}
+        return loss, ({"loss": loss, **terms}, {**seen.watch, **_against(seen, batch)})
 
-    def step(state: TrainState, photos: Scene | Drawn) -> tuple[TrainState, dict[str, Array]]:
-        batch_key, point_key = step_keys(seed, state.step)
-        if isinstance(photos, Drawn):
-            batch = drawn_batch(photos)
-        else:
-            batch = sample_batch(batch_key, photos, batch_size)
-        points = jax.random.uniform(point_key, (batch_size // 2, 3), minval=-1.0, maxval=1.0)
-        known = state.known
-        if known is not None:
-            known = refresh(known, field.sdf, state.params, state.step)
-        gradient, metrics = jax.grad(total, has_aux=True)(
-            state.params, batch, points, known, state.step
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        share = state.step / steps
+        memory = model.renderer.renew(state.memory, state.params, share, state.step)
+        params = state.params if axis is None else lax.pcast(state.params, axis, to="varying")
+        gradient, (terms, sums) = jax.grad(total, has_aux=True)(params, memory, batch, share)
+        if axis is not None:
+            gradient, terms = lax.pmean((gradient, terms), axis)
+            sums = lax.psum(sums, axis)
+        updates, opt_state = model.optimizer.update(gradient, state.opt_state, state.params)
+        norms = {"gradient_norm": optax.tree.norm(gradient)}
+        norms |= {"update_norm": optax.tree.norm(updates)}
+        norms |= {"parameter_norm": optax.tree.norm(state.params)}
+        new = TrainState(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            opt_state=opt_state,
+            memory=memory,
+            loss=_running_mean(state, terms["loss"]),
+            fault=_first_fault(state, [terms[name] for name in weights], norms["gradient_norm"]),
         )
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        updates = field.anneal(updates, state.step / steps)
-        params = optax.apply_updates(state.params, updates)
-        share = 1 / jnp.minimum(state.step + 1, 100)
-        average = state.loss + share * (metrics["loss"] - state.loss)
-        if known is not None:
-            metrics["drift"] = known.drift
-        return TrainState(state.step + 1, params, opt_state, known, average), metrics
+        scheduled = {"learning_rate": model.schedules["field"](state.step)}
+        scheduled |= {"sharpness": sharpness(share)} if "mask" in weights else {}
+        return new, {**terms, **_ratios(sums), **scheduled, **norms}
 
-    return jax.jit(step, donate_argnums=0)
+    return step
 
 
-def _progress(rendering: Rendering, batch: Any) -> dict[str, Array]:
-    """What a person watches: not part of the loss."""
-    hits, both = rendering.hits, rendering.mask & batch.mask
-    squares = jnp.sum(jnp.where(both[:, None], (rendering.rgb - batch.rgb) ** 2, 0.0))
-    mean_square = squares / jnp.maximum(3 * jnp.sum(both), 1)
-    grazing = hits.hit & (jnp.abs(hits.cosine) < 0.05)
+def fault_terms(weights: Mapping[str, float]) -> list[str]:
+    """What the bits of `Fault.terms` stand for."""
+    return [*weights, "gradient"]
+
+
+def _first_fault(state: TrainState, terms: list[Array], gradient_norm: Array) -> Fault:
+    bad = jnp.stack([~jnp.isfinite(x) for x in (*terms, gradient_norm)])
+    bits = jnp.sum(bad * 2 ** jnp.arange(len(bad)))
+    first = (state.fault.step == 0) & bad.any()
+    fault = Fault(state.step + 1, bits.astype(jnp.int32))
+    return jax.tree.map(lambda new, old: jnp.where(first, new, old), fault, state.fault)
+
+
+def _running_mean(state: TrainState, loss: Array) -> Array:
+    return state.loss + (loss - state.loss) / jnp.minimum(state.step + 1, 100)
+
+
+def _against(seen: Rendering, batch: Batch) -> dict[str, tuple[Array, Array]]:
+    """What a person watches of a rendering against its photos, as sums and counts."""
+    both = seen.mask & batch.mask
+    squares = jnp.sum(jnp.where(both[:, None], (seen.rgb - batch.rgb) ** 2, 0.0))
     return {
-        "psnr": -10 * jnp.log10(jnp.maximum(mean_square, 1e-10)),
-        "hit_rate": jnp.mean(hits.hit),
-        "mask_error": jnp.mean(rendering.mask != batch.mask),
-        "grazing": jnp.mean(grazing),
-        "unfinished": jnp.mean(hits.status == MAX_STEPS),
-        "evaluations": hits.num_paid / len(hits.t),
+        "square_error": (squares, 3.0 * jnp.sum(both)),
+        "mask_error": (jnp.sum(seen.mask != batch.mask), jnp.float32(len(both))),
     }
 
 
-def adam(
-    *, learning_rate: float, steps: int, warmup: int, decay: str = "cosine", final: float = 0.05
-) -> optax.GradientTransformation:
-    """Adam with a linear warm-up and a decay.
-
-    Args:
-        learning_rate: the highest.
-        steps: of the whole run, updates.
-        warmup: steps of the rise from zero.
-        decay: "cosine", down to `final` times the highest at the last step; or "halving", at
-            1/2 and 3/4 of the run as in IDR, which leaves a quarter.
-        final: of the cosine.
-
-    Raises:
-        ValueError: an unknown decay.
-    """
-    if decay not in ("cosine", "halving"):
-        raise ValueError(
-            f"decay {decay!r} is unknown; expected one of ['cosine', 'halving']; set "
-            "config.train.decay"
-        )
-    after = max(steps - warmup, 1)
-    if decay == "cosine":
-        falling = optax.cosine_decay_schedule(learning_rate, after, alpha=final)
-    else:
-        halvings = {steps // 2 - warmup: 0.5, 3 * steps // 4 - warmup: 0.5}
-        falling = optax.piecewise_constant_schedule(learning_rate, halvings)
-    rising = optax.linear_schedule(0.0, learning_rate, max(warmup, 1))
-    return optax.adam(optax.join_schedules([rising, falling], [warmup]))
-
-
-def doubling_sharpness(
-    step: Int[Array, ""], *, steps: int, first: float = 50.0, doublings: int = 5
-) -> Float[Array, ""]:
-    """α of the mask loss: doubled after each eighth of the run, five times as in IDR."""
-    return first * 2.0 ** jnp.minimum(8 * step // max(steps, 1), doublings)
+def _ratios(sums: dict[str, tuple[Array, Array]]) -> Metrics:
+    """The mean of each figure; of colours as peak signal-to-noise ratio in dB."""
+    ratios = {name: total / jnp.maximum(count, 1) for name, (total, count) in sums.items()}
+    error = ratios.pop("square_error")
+    return {"psnr": -10 * jnp.log10(jnp.maximum(error, 1e-10)), **ratios}

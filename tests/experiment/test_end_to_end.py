@@ -137,9 +137,9 @@ def test_evaluation_leaves_its_numbers_and_one_strip_a_held_out_view(trained):
 def test_a_half_trained_network_is_traced_like_any_field(trained):
     workdir, _ = trained
     half = load_trained(workdir, step=200)
-    sdf, params = half.run.field.sdf, half.params
+    sdf, params = half.field.sdf, half.params["field"]
     points = jax.random.uniform(jax.random.key(1), (20_000, 3), minval=-1, maxval=1)
-    _, gradients, _ = half.run.field.surface(params, points)
+    _, gradients, _ = half.field.surface(params, points)
     bound = 1.1 * float(jnp.linalg.norm(gradients, axis=-1).max())
     assert bound > 1.2  # it is no distance yet
     origins, directions = looking_at(jax.random.key(0), 2048)
@@ -156,8 +156,9 @@ def test_a_half_trained_network_is_traced_like_any_field(trained):
 def test_hit_gradients_of_a_trained_checkpoint_are_those_of_finite_differences(trained):
     """By parameters, origins and directions, from what the training wrote, in double precision."""
     checkpoint = load_trained(trained[0])
-    sdf = checkpoint.run.field.sdf
-    params = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), jnp.float64), checkpoint.params)
+    sdf = checkpoint.field.sdf
+    single = checkpoint.params["field"]
+    params = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), jnp.float64), single)
     origins, directions = looking_at(jax.random.key(3), 64)
 
     @jax.jit

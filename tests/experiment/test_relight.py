@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +13,7 @@ from neural_sdf.experiment import relight
 from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.photos import load_scene
-from neural_sdf.rendering import render_image
+from neural_sdf.rendering import compile_views, render_image
 from neural_sdf.scenes import background_colour
 
 ROOT = Path(__file__).parents[2]
@@ -55,11 +54,13 @@ def test_emission_picture_is_the_ordinary_render(workdir, tmp_path):
     relight.render_trained(workdir, output, radiance="emission", size=16, **many)
     trained = load_trained(workdir)
     scene = load_scene(**trained.config.data)
-    render = jax.jit(
-        lambda rays: trained.run.render(trained.params, rays, background=background_colour(scene))
-    )
+    size, background = np.array([[16, 16]]), background_colour(scene)
+    given = trained.run.renderer, trained.params, trained.share, size
+    render, chunk = compile_views(*given, background=background, available=None)
     view = int(scene.num_train)
-    ordinary = render_image(render, scene.intrinsics[view], scene.scene_from_camera[view], (16, 16))
+    ordinary = render_image(
+        render, scene.intrinsics[view], scene.scene_from_camera[view], (16, 16), chunk=chunk
+    )
     assert 0.1 < ordinary.mask.mean() < 0.9
     difference = np.abs(pixels(output) - ordinary.rgb).max(axis=-1)
     assert np.median(difference) < 0.01

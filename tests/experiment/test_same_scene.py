@@ -7,12 +7,12 @@ training is chaotic, and cameras that are 1e-7 off change the loss by 1e-2 withi
 import importlib.util
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
 from neural_sdf.experiment.build import build
 from neural_sdf.photos import load_scene
+from neural_sdf.scenes import DeviceFeed
 from tests.photos.layouts import CENTRE, RADIUS, WRITERS, take_photos
 
 CONFIG = Path(__file__).parents[2] / "configs/photos_mlp.py"
@@ -34,15 +34,12 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
-    """By layout, all with the names of the first, which a compiled step would tell apart."""
     photos, scenes = take_photos(), {}
     for name, write in WRITERS.items():
         folder = tmp_path_factory.mktemp("scene")
         write(folder, photos)
         scenes[name] = load_scene(folder, centre=CENTRE, radius=RADIUS)
-    source = next(iter(scenes.values())).source
-    assert all(scene.source.indices == source.indices for scene in scenes.values())
-    return {name: scene._replace(source=source) for name, scene in scenes.items()}
+    return scenes
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +58,9 @@ def train(run):
     """The loss of every step on a scene."""
 
     def train(scene):
-        state, scene, losses = run.init(), jax.device_put(scene), []
-        for _ in range(STEPS):
-            state, metrics = run.step(state, scene)
+        batches, state, losses = DeviceFeed(scene, 256, 0), run.init(int(scene.num_train)), []
+        for step in range(STEPS):
+            state, metrics = run.step(state, batches(step))
             losses.append(float(metrics["loss"]))
         return np.array(losses)
 

@@ -9,17 +9,15 @@ from PIL import Image
 from neural_sdf.geometry import project, transform_points
 from neural_sdf.photos import load_scene
 from neural_sdf.photos.load import held_out_views, read_capture
-from neural_sdf.scenes import pixel_batch, view_pixels
+from neural_sdf.scenes import view_pixels
+from tests.scenes.pixels import rays_at
 
 REGION = {"centre": (1.0, -2.0, 0.5), "radius": 1.0}
 
 
-pixel_rays_of = jax.jit(lambda scene, pixels: pixel_batch(scene, pixels).rays)
-
-
 def world_points(scene, pixels):
     """Points on the pixels' rays, in the photos' world."""
-    rays = pixel_rays_of(scene, pixels)
+    rays = rays_at(scene, pixels)
     points = np.asarray(rays.origins + 2.5 * rays.directions, np.float64)
     return transform_points(scene.world_from_scene, points)
 
@@ -46,7 +44,7 @@ def test_a_point_on_a_pixels_ray_projects_to_the_pixel_in_the_photo(ball, folder
 
 def test_a_point_on_a_pixels_ray_projects_to_the_pixel_in_the_scene(folder):
     scene = load_scene(folder)
-    rays = pixel_rays_of(scene, np.array(view_pixels(scene, 3)))
+    rays = rays_at(scene, np.array(view_pixels(scene, 3)))
     points = rays.origins + 3 * rays.directions
     cameras = scene.intrinsics[3][None], scene.scene_from_camera[3][None]
     pixels, depth = jax.jit(project)(*(np.repeat(c, len(points), axis=0) for c in cameras), points)
@@ -70,7 +68,7 @@ def test_both_layouts_of_spot_give_the_same_rays(photo_set):
     from_idr = load_scene(photo_set("spot_tiny") / "idr", holdout_views=(24, 25, 26, 27))
     assert from_idr.num_train == from_json.num_train == 24
     pixels = np.arange(0, len(from_idr.mask), 199)
-    first, second = (pixel_rays_of(scene, pixels) for scene in (from_json, from_idr))
+    first, second = (rays_at(scene, pixels) for scene in (from_json, from_idr))
     np.testing.assert_allclose(first.origins, second.origins, atol=1e-5)
     np.testing.assert_allclose(first.directions, second.directions, atol=1e-6)
     np.testing.assert_array_equal(from_json.mask, from_idr.mask)

@@ -6,11 +6,10 @@ import pytest
 
 from neural_sdf.geometry import project
 from neural_sdf.photos import FORMATS, load_scene
-from neural_sdf.scenes import pixel_batch
 from tests.photos.layouts import CENTRE, NUM_VIEWS, RADIUS, SIZE, WRITERS, K, take_photos
+from tests.scenes.pixels import rays_at
 
 PHOTOS = take_photos()
-rays_of = jax.jit(lambda scene, pixels: pixel_batch(scene, pixels).rays)
 
 
 @pytest.fixture(scope="module", params=WRITERS)
@@ -33,7 +32,7 @@ def test_photos_and_masks_are_those_that_were_taken(scene):
 
 
 def test_every_pixels_ray_is_that_of_the_camera(scene):
-    rays = jax.tree.map(np.float64, rays_of(scene, np.arange(len(scene.mask))))
+    rays = jax.tree.map(np.float64, rays_at(scene, np.arange(len(scene.mask))))
     origins, directions = (part.reshape(NUM_VIEWS, SIZE, SIZE, 3) for part in rays)
     rows, columns = np.indices((SIZE, SIZE)) + 0.5
     local = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ np.linalg.inv(K).T

@@ -7,8 +7,8 @@ import pytest
 
 from neural_sdf.fields import mlp
 from neural_sdf.geometry import clip_to_sphere, pixel_rays, rigid_from_twist
-from neural_sdf.rendering import render_surface
 from neural_sdf.tracing import trace
+from tests.rendering.seen import surface_seen
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -38,7 +38,7 @@ def camera_rays(camera):
 
 
 def colours(params, camera):
-    return render_surface(FIELD, params, camera_rays(camera), dmin=1e-2).rgb.ravel()
+    return surface_seen(FIELD, params, camera_rays(camera), dmin=1e-2).rgb.ravel()
 
 
 def test_pixel_colour_has_the_derivatives_of_finite_differences_by_pose_and_intrinsics():

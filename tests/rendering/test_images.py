@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from neural_sdf.light import render_samples
-from neural_sdf.rendering import render_image, render_surface
+from neural_sdf.rendering import render_image
+from tests.rendering.seen import surface_seen
 
 PARAMS = {"radius": jnp.float32(0.5), "red": jnp.float32(0.2)}
 K = np.array([[20.0, 0.0, 8.5], [0.0, 20.0, 6.5], [0.0, 0.0, 1.0]], np.float32)
@@ -16,7 +17,7 @@ POSE[2, 3] = -3.0
 
 @pytest.fixture(scope="module")
 def render(sphere_field):
-    return jax.jit(functools.partial(render_surface, sphere_field, PARAMS))
+    return jax.jit(functools.partial(surface_seen, sphere_field, PARAMS))
 
 
 @pytest.mark.parametrize("chunk", [7, 64, 220, 221, 222])

@@ -5,7 +5,7 @@ import pytest
 
 from neural_sdf.fields import mlp
 from neural_sdf.geometry import Rays
-from neural_sdf.rendering import render_surface
+from tests.rendering.seen import surface_seen
 
 PARAMS = {"radius": jnp.float32(0.5), "red": jnp.float32(0.2)}
 
@@ -32,7 +32,7 @@ def closed_form(rays: Rays, radius: float):
 
 @pytest.fixture(scope="module")
 def rendering(sphere_field, rays):
-    return jax.jit(lambda rays: render_surface(sphere_field, PARAMS, rays, background=0.75))(rays)
+    return jax.jit(lambda rays: surface_seen(sphere_field, PARAMS, rays))(rays)
 
 
 def test_mask_is_where_rays_pass_within_the_radius(rendering, rays):
@@ -55,9 +55,10 @@ def test_colour_is_the_radiance_of_the_normal(rendering, rays):
     np.testing.assert_allclose(rendering.rgb[hit, 1:], expected, atol=1e-6)
 
 
-def test_miss_shows_the_background_without_depth_or_normal(rendering, rays):
+def test_miss_shows_nothing_and_hides_nothing(rendering, rays):
     miss = ~closed_form(rays, 0.5)[1]
-    np.testing.assert_array_equal(rendering.rgb[miss], 0.75)
+    np.testing.assert_array_equal(rendering.rgb[miss], 0)
+    np.testing.assert_array_equal(rendering.opacity, np.where(miss, 0, 1))
     np.testing.assert_array_equal(rendering.depth[miss], 0)
     np.testing.assert_array_equal(rendering.normal[miss], 0)
 
@@ -74,14 +75,14 @@ def test_closest_approach_of_a_miss_is_its_distance_to_the_sphere(rendering, ray
 
 
 def test_gradient_at_the_hit_or_the_closest_approach_has_unit_length(rendering):
-    np.testing.assert_allclose(jnp.linalg.norm(rendering.gradient, axis=-1), 1, atol=1e-5)
+    np.testing.assert_allclose(jnp.linalg.norm(rendering.gradients, axis=-1), 1, atol=1e-5)
 
 
 def test_colour_of_a_miss_moves_with_nothing(sphere_field, rays):
     miss = jnp.asarray(~closed_form(rays, 0.5)[1])
 
     def total(params, rays):
-        return jnp.sum(jnp.where(miss[:, None], render_surface(sphere_field, params, rays).rgb, 0))
+        return jnp.sum(jnp.where(miss[:, None], surface_seen(sphere_field, params, rays).rgb, 0))
 
     slopes = jax.jit(jax.grad(total, argnums=(0, 1)))(PARAMS, rays)
     for slope in jax.tree.leaves(slopes):
@@ -93,7 +94,7 @@ def test_derivative_of_depth_by_radius_is_that_of_the_closed_form(sphere_field, 
     steep = hit & (closest < 0.4)
 
     def depth(radius):
-        return render_surface(sphere_field, {**PARAMS, "radius": radius}, rays).depth
+        return surface_seen(sphere_field, {**PARAMS, "radius": radius}, rays).depth
 
     slope = jax.jit(jax.jacfwd(depth))(PARAMS["radius"])
     np.testing.assert_allclose(
@@ -104,7 +105,7 @@ def test_derivative_of_depth_by_radius_is_that_of_the_closed_form(sphere_field, 
 @pytest.mark.parametrize("true_radius", [0.4, 0.6])
 def test_colour_loss_moves_the_radius_towards_the_truth(sphere_field, rays, true_radius):
     def colours(radius):
-        seen = render_surface(sphere_field, {**PARAMS, "radius": radius}, rays)
+        seen = surface_seen(sphere_field, {**PARAMS, "radius": radius}, rays)
         return seen.rgb, seen.mask
 
     photo, on_object = colours(jnp.float32(true_radius))
@@ -125,7 +126,7 @@ def test_shape_is_computed_in_full_precision_and_colour_as_the_platform_likes():
     ray = jax.ShapeDtypeStruct((16, 3), jnp.float32)
 
     def seen(params, rays):
-        rendering = render_surface(field, params, rays)
+        rendering = surface_seen(field, params, rays)
         return rendering.rgb, rendering.distance_min
 
     def loss(params, rays):

@@ -4,8 +4,9 @@ import pytest
 
 from neural_sdf.export import as_trimesh, extract_mesh
 from neural_sdf.photos import load_scene
-from neural_sdf.scenes import Scene, pixel_batch
+from neural_sdf.scenes import Scene
 from neural_sdf.scenes.cup import Shoot, cup, smooth, speckled, synthetic_scene
+from tests.scenes.pixels import rays_at
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_shape_is_one_closed_piece_with_one_hole(mesh):
 
 
 def test_masks_are_where_rays_meet_the_shape(scene):
-    origins, directions = pixel_batch(scene, jnp.arange(len(scene.mask))).rays
+    origins, directions = rays_at(scene, np.arange(len(scene.mask)))
     least = jnp.full(len(origins), jnp.inf)
     for t in np.linspace(2.0, 4.0, 801):  # the thinnest part is 0.07
         least = jnp.minimum(least, cup(origins + t * directions))

@@ -1,5 +1,3 @@
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,8 +6,6 @@ from neural_sdf.scenes import (
     Scene,
     Source,
     background_colour,
-    pixel_batch,
-    sample_batch,
     view_pixels,
 )
 
@@ -43,46 +39,6 @@ def scene() -> Scene:
         world_from_scene=Similarity(np.array(1.0), np.eye(3), np.zeros(3)),
         source=Source(("a", "b", "c"), (0, 1, 2)),
     )
-
-
-def labels(batch) -> np.ndarray:
-    """(view, row, column) of each pixel, from its colour."""
-    return np.rint(np.asarray(batch.rgb) * 255).astype(int)
-
-
-def test_batches_draw_every_pixel_of_the_training_views_and_no_other(scene):
-    drawn = {tuple(label) for label in labels(sample_batch(jax.random.key(0), scene, 2000))}
-    assert drawn == {tuple(int(x) for x in label) for label in scene.rgb[:39]}
-
-
-def test_batch_draws_pixels_evenly(scene):
-    view = labels(sample_batch(jax.random.key(1), scene, 4000))[:, 0]
-    np.testing.assert_allclose(np.mean(view == 0), 24 / 39, atol=0.03)
-
-
-def test_batch_is_a_function_of_the_key(scene):
-    first, again, other = (labels(sample_batch(jax.random.key(k), scene, 64)) for k in (3, 3, 4))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-
-
-def test_ray_of_a_pixel_projects_to_its_centre(scene):
-    batch = pixel_batch(scene, jnp.arange(53))
-    for (view, row, column), origin, direction in zip(
-        labels(batch), *(np.asarray(x) for x in batch.rays), strict=True
-    ):
-        camera_from_scene = np.linalg.inv(scene.scene_from_camera[view].astype(np.float64))
-        seen = camera_from_scene @ np.append(origin + 2 * direction, 1)
-        column_row = (scene.intrinsics[view] @ (seen[:3] / seen[2]))[:2]
-        assert seen[2] > 0
-        np.testing.assert_allclose(column_row, [column + 0.5, row + 0.5], atol=1e-3)
-        np.testing.assert_allclose(origin, scene.scene_from_camera[view][:3, 3], atol=1e-6)
-
-
-def test_pixel_has_its_own_mask_and_unit_direction(scene):
-    batch = pixel_batch(scene, jnp.arange(53)[::-1])
-    np.testing.assert_array_equal(batch.mask, np.asarray(scene.mask)[::-1])
-    np.testing.assert_allclose(np.linalg.norm(batch.rays.directions, axis=-1), 1, atol=1e-6)
 
 
 def test_pixels_of_a_view_are_its_rows_in_order(scene):

@@ -3,34 +3,38 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_sdf.geometry import Rays
-from neural_sdf.rendering import Rendering
+from neural_sdf.rendering import Rendering, surface
 from neural_sdf.scenes import Batch
-from neural_sdf.tracing import Hits
-from neural_sdf.training import LOSSES
-from neural_sdf.training.losses import Evidence
+from neural_sdf.training.losses import LOSSES, Evidence, check_losses, sharpness
 
-SHARPNESS = 50.0
+SHARPNESS = 50.0  # before the first eighth of a run
 
 
 def evidence_of(*, rendered, photo, hit, on_object, distance_min, gradients) -> Evidence:
     n = len(hit)
-    zero, whole = jnp.zeros(n), jnp.zeros(n, jnp.int32)
     hit = jnp.asarray(hit)
-    hits = Hits(zero, hit, zero, zero, zero, zero, whole, jnp.int32(0), whole)
     rendering = Rendering(
         rgb=jnp.asarray(rendered, jnp.float32),
-        depth=zero,
+        opacity=hit.astype(jnp.float32),
+        depth=jnp.zeros(n),
         normal=jnp.zeros((n, 3)),
         mask=hit,
         distance_min=jnp.asarray(distance_min, jnp.float32),
-        gradient=jnp.zeros((n, 3)),
-        hits=hits,
+        gradients=jnp.zeros((n, 3)),
+        watch={},
     )
-    rays = Rays(jnp.zeros((n, 3)), jnp.zeros((n, 3)))
-    batch = Batch(rays, jnp.asarray(photo, jnp.float32), jnp.asarray(on_object))
+    batch = Batch(
+        view=jnp.zeros(n, jnp.int32),
+        pixels=jnp.zeros((n, 2)),
+        intrinsics=jnp.zeros((n, 3, 3)),
+        scene_from_camera=jnp.zeros((n, 4, 4)),
+        rgb=jnp.asarray(photo, jnp.float32),
+        mask=jnp.asarray(on_object),
+        points=jnp.zeros((n // 2, 3)),
+        keys=jax.random.split(jax.random.key(0), n),
+    )
     gradients = jnp.asarray(gradients, jnp.float32)
-    return Evidence(rendering, batch, gradients, jnp.float32(SHARPNESS))
+    return Evidence(rendering, batch, gradients, jnp.float32(0))
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_every_loss_has_a_value_by_hand():
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_is_its_value_by_hand(mixed, name):
-    np.testing.assert_allclose(LOSSES[name](mixed), BY_HAND[name], rtol=1e-5)
+    np.testing.assert_allclose(LOSSES[name].value(mixed), BY_HAND[name], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -82,7 +86,7 @@ def test_loss_vanishes_at_the_perfect_answer(name):
         distance_min=[0.0, 0.0, 1.0],  # 50 times the width of the sigmoid away
         gradients=[[0.6, 0.8, 0.0], [0.0, 0.0, -1.0]],
     )
-    np.testing.assert_allclose(LOSSES[name](perfect), 0.0, atol=1e-12)
+    np.testing.assert_allclose(LOSSES[name].value(perfect), 0.0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -99,7 +103,7 @@ def test_gradient_is_finite_when_all_rays_hit_or_none(name, hit, on_object):
             distance_min=distance_min,
             gradients=gradients,
         )
-        return LOSSES[name](evidence)
+        return LOSSES[name].value(evidence)
 
     # Equal colours, a field value far beyond exp's range and a vanishing gradient are the corners.
     inputs = (jnp.full((3, 3), 0.5), jnp.array([0.0, 100.0, -100.0]), jnp.zeros((2, 3)))
@@ -112,8 +116,27 @@ def test_gradient_is_finite_when_all_rays_hit_or_none(name, hit, on_object):
 def test_mask_loss_pulls_missing_object_rays_in_and_pushes_background_rays_out(mixed, ray, sign):
     def loss(distance_min):
         rendering = mixed.rendering._replace(distance_min=distance_min)
-        return LOSSES["mask"](mixed._replace(rendering=rendering))
+        return LOSSES["mask"].value(mixed._replace(rendering=rendering))
 
     slope = jax.grad(loss)(mixed.rendering.distance_min)
     assert slope[0] == 0
     assert np.sign(slope[ray]) == sign
+
+
+@pytest.mark.parametrize("steps", [8, 800, 5000])
+def test_sharpness_doubles_after_each_eighth_from_50_to_1600(steps):
+    eighths = jnp.arange(8) * (steps // 8)
+    values = jax.vmap(lambda step: sharpness(step / steps))(eighths)
+    assert values.tolist() == [50, 100, 200, 400, 800, 1600, 1600, 1600]
+
+
+def test_unknown_loss_is_answered_with_those_that_exist(sphere_field):
+    with pytest.raises(ValueError, match=r"loss name 'depth' is unknown; expected some of \['col"):
+        check_losses(["colour", "depth"], surface(sphere_field))
+
+
+def test_renderer_that_lacks_what_a_loss_needs_is_refused_by_name(sphere_field):
+    blind = surface(sphere_field)._replace(gives=frozenset({"rgb", "mask"}))
+    check_losses(["colour", "eikonal"], blind)
+    with pytest.raises(ValueError, match=r"loss 'mask' needs distance_min, which this renderer"):
+        check_losses(["colour", "mask"], blind)

@@ -1,19 +1,23 @@
 import collections
-import functools
 import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from neural_sdf.fields import mlp
 from neural_sdf.geometry import Similarity
-from neural_sdf.rendering import render_surface
-from neural_sdf.scenes import Scene, Source
+from neural_sdf.rendering import surface
+from neural_sdf.scenes import CAMERAS, DeviceFeed, Scene, Source, batch_shapes
 from neural_sdf.tracing import trace
-from neural_sdf.training import adam, doubling_sharpness, init_state, train_step
+from neural_sdf.training import (
+    Model,
+    adam_by_part,
+    fault_terms,
+    init_state,
+    train_step,
+)
 
 WEIGHTS = {"colour": 1.0, "eikonal": 0.1, "mask": 1.0}
 
@@ -43,128 +47,95 @@ def scene() -> Scene:
     )
 
 
-def step_of(field, *, seed=0, weights=WEIGHTS, learning_rate=1e-2):
-    optimizer = optax.adam(learning_rate)
-    step = train_step(
-        field,
-        functools.partial(render_surface, field),
-        optimizer,
-        seed=seed,
-        steps=100,
-        batch_size=64,
-        weights=weights,
-        sharpness=lambda step: 50.0 + 0.0 * step,
+def model_of(field, *, learning_rate=1e-2, renderer=None, cameras=None) -> Model:
+    """Every part at one constant rate."""
+    schedules = dict.fromkeys(("field", "renderer", "cameras"), lambda step: learning_rate)
+    return Model(
+        field=field,
+        renderer=renderer or surface(field),
+        cameras=cameras or CAMERAS["given"](),
+        schedules=schedules,
+        optimizer=adam_by_part(schedules),
     )
-    return step, init_state(field, optimizer, jax.random.key(0))
 
 
-def run(field, scene, steps, **settings):
-    step, state = step_of(field, **settings)
-    history = []
-    for _ in range(steps):
-        state, metrics = step(state, scene)
+def step_of(model, *, weights=WEIGHTS):
+    return jax.jit(train_step(model, steps=100, weights=weights))
+
+
+def start_of(model, seed=0):
+    return init_state(model, 1, jax.random.key(seed))
+
+
+def run(model, scene, steps, *, seed=0, weights=WEIGHTS):
+    batches, step = DeviceFeed(scene, 64, seed), step_of(model, weights=weights)
+    state, history = start_of(model), []
+    for done in range(steps):
+        state, metrics = step(state, batches(done))
         history.append(jax.device_get(metrics))
     return state, history
 
 
-def test_update_is_annealed_by_the_share_of_the_run_that_is_done(sphere_field, scene):
-    def anneal(updates, share):
-        return {"radius": share * updates["radius"], "red": updates["red"]}
+def test_field_is_rendered_as_it_acts_at_the_share_of_the_run(sphere_field, scene):
+    """A window that lets a quarter of the radius act at a quarter of the run."""
 
-    step, state = step_of(sphere_field._replace(anneal=anneal))  # of 100 steps
-    plain, _ = step_of(sphere_field)
-    for done in (0, 25, 100):
-        state = state._replace(step=jnp.int32(done))
-        moved = plain(jax.tree.map(jnp.copy, state), scene)[0].params
-        annealed = step(jax.tree.map(jnp.copy, state), scene)[0].params
-        part = done / 100 * (moved["radius"] - state.params["radius"])
-        np.testing.assert_allclose(annealed["radius"] - state.params["radius"], part, atol=1e-6)
-        assert annealed["red"] == moved["red"] != state.params["red"]
-        assert moved["radius"] != state.params["radius"]
+    def window(params, share):
+        return {"radius": share * params["radius"], "red": params["red"]}
 
-
-@pytest.mark.parametrize("steps", [8, 800, 5000])
-def test_sharpness_doubles_after_each_eighth_from_50_to_1600(steps):
-    eighths = jnp.arange(8) * (steps // 8)
-    values = jax.vmap(lambda step: doubling_sharpness(step, steps=steps))(eighths)
-    assert values.tolist() == [50, 100, 200, 400, 800, 1600, 1600, 1600]
-
-
-def learning_rates(optimizer, steps: int) -> np.ndarray:
-    """What Adam moves by at each step under a constant gradient, which is the learning rate."""
-    state = optimizer.init(jnp.float32(0))
-    _, updates = jax.lax.scan(
-        lambda state, _: optimizer.update(jnp.float32(-1), state)[::-1], state, length=steps
-    )
-    return np.asarray(updates)
-
-
-def test_learning_rate_warms_up_and_falls_as_a_cosine():
-    rates = learning_rates(adam(learning_rate=2e-3, steps=200, warmup=20, decay="cosine"), 201)
-    k = np.arange(201)
-    cosine = 0.05 + 0.95 * (1 + np.cos(np.pi * (k - 20) / 180)) / 2
-    np.testing.assert_allclose(rates, 2e-3 * np.where(k < 20, k / 20, cosine), rtol=1e-3)
-
-
-def test_learning_rate_halves_at_half_and_three_quarters_of_the_run():
-    rates = learning_rates(adam(learning_rate=1e-3, steps=100, warmup=10, decay="halving"), 100)
-    np.testing.assert_allclose(rates[10:50], 1e-3, rtol=1e-3)
-    np.testing.assert_allclose(rates[51:75], 5e-4, rtol=1e-3)
-    np.testing.assert_allclose(rates[76:], 2.5e-4, rtol=1e-3)
-
-
-def test_learning_rate_without_warm_up_starts_at_its_highest():
-    rates = learning_rates(adam(learning_rate=1e-3, steps=10, warmup=0), 1)
-    np.testing.assert_allclose(rates, 1e-3, rtol=1e-3)
-
-
-def test_unknown_decay_is_answered_with_those_that_exist():
-    with pytest.raises(
-        ValueError,
-        match=r"decay 'linear' is unknown; expected one of \['cosine', 'halving'\]; set config",
-    ):
-        adam(learning_rate=1e-3, steps=10, warmup=1, decay="linear")
-
-
-def test_unknown_loss_is_answered_with_those_that_exist(sphere_field):
-    with pytest.raises(
-        ValueError,
-        match=r"loss name 'depth' is unknown; expected some of \['colour', .*; set config",
-    ):
-        step_of(sphere_field, weights={"colour": 1.0, "depth": 1.0})
+    windowed = sphere_field._replace(window=window)
+    batch = DeviceFeed(scene, 256, 0)(0)
+    for done in (25, 100):
+        smaller = {"radius": jnp.float32(done / 100 * 0.5), "red": jnp.float32(0.2)}
+        metrics = []
+        for field, params in ((windowed, None), (sphere_field, smaller)):
+            state = start_of(model_of(field))
+            params = state.params if params is None else {**state.params, "field": params}
+            memory = surface(field).recall(params, jnp.float32(done / 100))
+            state = state._replace(step=jnp.int32(done), params=params, memory=memory)
+            metrics.append(step_of(model_of(field))(state, batch)[1])
+        assert 0 < metrics[0]["hit_rate"] < 1
+        for name in ("loss", "hit_rate", "psnr"):
+            np.testing.assert_allclose(metrics[0][name], metrics[1][name], rtol=1e-6)
 
 
 @pytest.fixture(scope="module")
 def long_run(sphere_field, scene):
-    return run(sphere_field, scene, 60, learning_rate=2e-2)
+    return run(model_of(sphere_field, learning_rate=2e-2), scene, 60)
 
 
 def test_steps_lower_the_loss_and_move_the_parameters_to_the_truth(long_run):
     state, history = long_run
     losses = np.array([metrics["loss"] for metrics in history])
     assert losses[-10:].mean() < 0.7 * losses[:10].mean()
-    assert abs(state.params["radius"] - 0.6) < 0.04  # from 0.5
-    assert abs(state.params["red"] - 0.8) < 0.1  # from 0.2
+    assert abs(state.params["field"]["radius"] - 0.6) < 0.04  # from 0.5
+    assert abs(state.params["field"]["red"] - 0.8) < 0.1  # from 0.2
 
 
 def test_steps_are_a_function_of_seed_and_step(sphere_field, scene):
-    first, history = run(sphere_field, scene, 3)
-    second, again = run(sphere_field, scene, 3)
+    first, history = run(model_of(sphere_field), scene, 3)
+    second, again = run(model_of(sphere_field), scene, 3)
     jax.tree.map(np.testing.assert_array_equal, first, second)
     assert history == again
-    _, other = run(sphere_field, scene, 3, seed=1)
+    _, other = run(model_of(sphere_field), scene, 3, seed=1)
     assert [m["loss"] for m in other] != [m["loss"] for m in history]
 
 
 def test_batches_of_different_steps_differ(sphere_field, scene):
-    _, history = run(sphere_field, scene, 6, learning_rate=0.0)
+    _, history = run(model_of(sphere_field, learning_rate=0.0), scene, 6)
     assert len({float(metrics["hit_rate"]) for metrics in history}) > 1
 
 
-def test_loss_is_the_weighted_sum_of_its_terms(long_run):
-    for metrics in long_run[1]:
-        expected = sum(weight * metrics[name] for name, weight in WEIGHTS.items())
-        np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
+def test_loss_is_made_of_its_terms_by_their_weights(sphere_field, scene):
+    """A weight of zero leaves its term out; twice the weight gives twice the loss."""
+    model, batch = model_of(sphere_field), DeviceFeed(scene, 64, 0)(0)
+
+    def loss(**weights):
+        return float(step_of(model, weights=weights)(start_of(model), batch)[1]["loss"])
+
+    parts = loss(colour=1.0), loss(mask=1.0)
+    assert min(parts) > 0
+    np.testing.assert_allclose(loss(colour=1.0, mask=0.0), parts[0], rtol=1e-6)
+    np.testing.assert_allclose(loss(colour=2.0, mask=3.0), 2 * parts[0] + 3 * parts[1], rtol=1e-5)
 
 
 def test_metrics_are_finite(long_run):
@@ -181,10 +152,47 @@ def test_running_loss_is_the_mean_of_the_first_hundred_steps(long_run):
 
 
 def test_running_loss_forgets_over_a_hundred_steps(sphere_field, scene):
-    step, state = step_of(sphere_field)
-    state = state._replace(step=jnp.int32(5000), loss=jnp.float32(1.0))
-    state, metrics = step(state, scene)
+    model = model_of(sphere_field)
+    state = start_of(model)._replace(step=jnp.int32(5000), loss=jnp.float32(1.0))
+    state, metrics = step_of(model)(state, DeviceFeed(scene, 64, 0)(0))
     np.testing.assert_allclose(state.loss, 0.99 + 0.01 * metrics["loss"], rtol=1e-6)
+
+
+def test_norms_are_those_of_what_was_done(sphere_field, scene):
+    model, batch = model_of(sphere_field), DeviceFeed(scene, 64, 0)(0)
+    before = start_of(model)
+    after, metrics = step_of(model)(before, batch)
+    length = lambda tree: np.sqrt(sum(float(x) ** 2 for x in jax.tree.leaves(tree)))
+    moved = jax.tree.map(jnp.subtract, after.params, before.params)
+    np.testing.assert_allclose(metrics["parameter_norm"], length(before.params), rtol=1e-6)
+    np.testing.assert_allclose(metrics["update_norm"], length(moved), rtol=1e-4)
+    assert metrics["gradient_norm"] > 0
+    np.testing.assert_allclose(metrics["learning_rate"], 1e-2)
+    assert metrics["sharpness"] == 50
+
+
+# ---- what is not finite
+
+
+def poisoned(field):
+    """NaN in the colour of a red that Adam reaches with its first step."""
+
+    def radiance(params, *seen):
+        return jnp.where(params["red"] > 0.205, jnp.nan, 1.0) * field.radiance(params, *seen)
+
+    return field._replace(radiance=radiance)
+
+
+def test_first_fault_is_remembered_with_its_step_and_terms(sphere_field, scene):
+    state, history = run(model_of(poisoned(sphere_field)), scene, 4)
+    names = [n for i, n in enumerate(fault_terms(WEIGHTS)) if int(state.fault.terms) >> i & 1]
+    assert state.fault.step == 2
+    assert names == ["colour", "gradient"]
+    assert np.isfinite(history[0]["loss"]) and np.isnan(history[1]["loss"])
+
+
+def test_healthy_run_has_no_fault(long_run):
+    assert tuple(map(int, long_run[0].fault)) == (0, 0)
 
 
 # ---- what rays start from
@@ -196,13 +204,13 @@ def network():
 
 
 def test_distances_of_200_steps_ago_are_found_out_and_change_nothing(network, scene):
-    step, state = step_of(network, learning_rate=1e-3)
-    old = jax.tree.map(jnp.copy, state.known)
-    for _ in range(200):
-        state, _ = step(state, scene)
-    stale = state._replace(known=old)
-    _, with_old = step(jax.tree.map(jnp.copy, stale), scene)
-    _, with_new = step(state, scene)
+    model, batches = model_of(network, learning_rate=1e-3), DeviceFeed(scene, 64, 0)
+    step, state = step_of(model), start_of(model)
+    old = state.memory
+    for done in range(200):
+        state, _ = step(state, batches(done))
+    _, with_old = step(state._replace(memory=old), batches(200))
+    _, with_new = step(state, batches(200))
     assert with_old["drift"] > 3 * with_new["drift"]
     assert with_old["hit_rate"] == with_new["hit_rate"]
     assert with_old["evaluations"] > with_new["evaluations"]
@@ -212,53 +220,44 @@ def test_distances_of_200_steps_ago_are_found_out_and_change_nothing(network, sc
 
 def test_distances_are_those_that_the_field_has_now(network, scene):
     """With a learning rate of zero nothing moves, whatever the turn."""
-    step, state = step_of(network, learning_rate=0.0)
-    before = np.asarray(state.known.values)
-    for _ in range(3):
-        state, metrics = step(state, scene)
+    model, batches = model_of(network, learning_rate=0.0), DeviceFeed(scene, 64, 0)
+    step, state = step_of(model), start_of(model)
+    before = np.asarray(state.memory.values)
+    for done in range(3):
+        state, metrics = step(state, batches(done))
         assert metrics["drift"] < 1e-6  # products of another size are rounded otherwise
-    np.testing.assert_allclose(state.known.values, before, atol=1e-6)
+    np.testing.assert_allclose(state.memory.values, before, atol=1e-6)
 
 
 # ---- one pass at the surface
 
 
-def products_at_rays(render, network, scene):
+def products_at_rays(renderer, network):
     """Matrix products of the compiled step that have a row for each ray, outside of the march."""
-    step = train_step(
-        network,
-        render,
-        optax.adam(1e-3),
-        seed=0,
-        steps=100,
-        batch_size=112,
-        weights=WEIGHTS,
-        sharpness=lambda step: 50.0 + 0.0 * step,
-    )
-    state = jax.eval_shape(lambda: init_state(network, optax.adam(1e-3), jax.random.key(0)))
-    lines = step.lower(state, scene).compile().as_text().splitlines()
+    model = model_of(network, renderer=renderer)
+    state = jax.eval_shape(lambda: start_of(model))
+    lines = step_of(model).lower(state, batch_shapes(112)).compile().as_text().splitlines()
     products = [re.search(r"= f32\[(\d+),(\d+)\].* dot\(.*op_name=\"([^\"]*)", x) for x in lines]
     found = [(int(m[2]), m[3]) for m in products if m and m[1] == "112"]
     return collections.Counter(columns for columns, name in found if "while/body" not in name)
 
 
-def test_no_point_is_evaluated_twice_in_a_step(network, scene):
+def test_no_point_is_evaluated_twice_in_a_step(network):
     """Columns: 48 of a hidden layer, 8 of the feature, 27 of the encoded point.
 
     Forward 2 and the feature; the normal 1, and into the point. Its gradient: from the feature 1,
     back through the second layer 1, through the normal 2, and into the point. The hit: the slope
     along the ray 2, its gradient 1. That is 10 of a hidden layer.
     """
-    count = products_at_rays(functools.partial(render_surface, network), network, scene)
+    count = products_at_rays(surface(network), network)
     assert (count[48], count[27], count[8]) == (10, 2, 1)
 
 
-def test_points_that_the_compiler_cannot_know_equal_are_evaluated_twice(network, scene):
+def test_points_that_the_compiler_cannot_know_equal_are_evaluated_twice(network):
     """What the test above would find: the surface at the same place, written in another way."""
 
     def apart(*args, **settings):
         hits = trace(*args, **settings)
         return hits._replace(t_min=hits.t_min * (1 + 1e-7))
 
-    render = functools.partial(render_surface, network, tracer=apart)
-    assert products_at_rays(render, network, scene)[48] > 10
+    assert products_at_rays(surface(network, tracer=apart), network)[48] > 10

@@ -1,7 +1,7 @@
 """What a photo format's reader returns: cameras and file names, before any pixel is read.
 
-A reader is one function `read(folder, cameras) -> Capture` in a module of `photos.formats`, listed in
-`formats.FORMATS`. It converts its format's conventions to the project's (OpenCV axes, pixel centres
+A reader is one function `read(folder, cameras) -> Capture` in a module of `photos.formats`, listed
+in `FORMATS`. It converts its format's conventions to the project's (OpenCV axes, pixel centres
 at +0.5, float64) and refuses only what it cannot make sense of; what every capture must satisfy is
 checked in `inspection.checks`.
 """

@@ -1,29 +1,26 @@
 """The program that renders all views of an evaluation."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
 
 from neural_sdf.geometry import Rays
 from neural_sdf.machine.memory import power_of_two
-from neural_sdf.rendering import compile_views, render_surface
+from neural_sdf.rendering import compile_views, surface
 
 
 @pytest.fixture
 def compiled(sphere_field):
-    params = sphere_field.init(jax.random.key(0))
-    render = functools.partial(render_surface, sphere_field)
+    params = {"field": sphere_field.init(jax.random.key(0))}
 
     def compile_for(*sizes, available=None):
         background = np.float32([0.1, 0.2, 0.3])
         return compile_views(
-            render,
+            surface(sphere_field),
             params,
+            1.0,
             np.array(sizes),
             background=background,
-            known=None,
             available=available,
         )
 

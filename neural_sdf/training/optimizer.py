@@ -1,0 +1,51 @@
+"""How fast each part of the parameters learns, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import jax
+import optax
+
+DECAYS = ("cosine", "halving")
+
+
+def schedule(
+    *, learning_rate: float, steps: int, warmup: int, decay: str = "cosine", final: float = 0.05
+) -> optax.Schedule:
+    """A learning rate that warms up linearly and decays.
+
+    Args:
+        learning_rate: the highest.
+        steps: of the whole run, updates.
+        warmup: steps of the rise from zero.
+        decay: "cosine", down to `final` times the highest at the last step; or "halving", at
+            1/2 and 3/4 of the run as in IDR, which leaves a quarter.
+        final: of the cosine.
+
+    Raises:
+        ValueError: an unknown decay.
+    """
+    if decay not in DECAYS:
+        raise ValueError(
+            f"decay {decay!r} is unknown; expected one of {list(DECAYS)}; set config.train.decay"
+        )
+    after = max(steps - warmup, 1)
+    if decay == "cosine":
+        falling = optax.cosine_decay_schedule(learning_rate, after, alpha=final)
+    else:
+        halvings = {steps // 2 - warmup: 0.5, 3 * steps // 4 - warmup: 0.5}
+        falling = optax.piecewise_constant_schedule(learning_rate, halvings)
+    rising = optax.linear_schedule(0.0, learning_rate, max(warmup, 1))
+    return optax.join_schedules([rising, falling], [warmup])
+
+
+def adam_by_part(schedules: Mapping[str, optax.Schedule]) -> optax.GradientTransformation:
+    """Adam for params {part: tree}, each part by its own schedule and with its own moments."""
+
+    def labels(params: dict[str, Any]) -> dict[str, Any]:
+        return {part: jax.tree.map(lambda _, part=part: part, params[part]) for part in params}
+
+    optimizers: dict[Hashable, Any] = {k: optax.adam(rate) for k, rate in schedules.items()}
+    return optax.partition(optimizers, labels)
