@@ -16,7 +16,7 @@ from neural_sdf.photos.files.capture import Capture, View, image_path
 from neural_sdf.photos.formats import FORMATS
 from neural_sdf.photos.outlines.region import write_region
 from neural_sdf.scenes.frame import world_from_camera
-from neural_sdf.scenes.scene import Scene, view_pixels
+from neural_sdf.scenes.scene import Scene, view_mask, view_photo
 
 # What a file's name cannot hold everywhere: on Windows, in UTF-8, or as a path in a camera file.
 AWKWARD = re.compile(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]|^\s+')
@@ -110,11 +110,6 @@ def file_names(names: Sequence[str], prefix: str) -> list[str]:
 
 def _write_images(scene: Scene, i: int, view: View) -> None:
     """Photo and mask of the scene's view `i`."""
-    assert view.size is not None
-    pixels = view_pixels(scene, i)
-    here = slice(pixels.start, pixels.stop)
-    photo = np.asarray(scene.rgb[here]).reshape(*view.size, 3)
-    image_path(view.image).write_bytes(as_png(photo))
+    image_path(view.image).write_bytes(as_png(view_photo(scene, i)))
     if view.mask is not None:
-        mask = 255 * np.asarray(scene.mask[here], np.uint8).reshape(view.size)
-        image_path(view.mask).write_bytes(as_png(mask))
+        image_path(view.mask).write_bytes(as_png(np.uint8(255) * view_mask(scene, i)))

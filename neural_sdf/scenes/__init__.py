@@ -10,7 +10,10 @@ from neural_sdf.scenes.scene import (
     drawn_batch,
     pixel_batch,
     sample_batch,
+    view_mask,
     view_masks,
+    view_photo,
+    view_photos,
     view_pixels,
 )
 
@@ -26,6 +29,9 @@ __all__ = [
     "drawn_shapes",
     "pixel_batch",
     "sample_batch",
+    "view_mask",
     "view_masks",
+    "view_photo",
+    "view_photos",
     "view_pixels",
 ]
