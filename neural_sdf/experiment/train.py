@@ -14,7 +14,7 @@ from neural_sdf.experiment.build import Config, build, compile_step, photo_feed
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import replace_file, write_json
 from neural_sdf.machine.memory import available_memory, gib, host_memory
-from neural_sdf.photos import Memory, load_scene, scene_memory, scene_picture
+from neural_sdf.photos import Memory, open_scene, scene_picture
 from neural_sdf.scenes import Scene
 from neural_sdf.training import Checkpoints, MetricLog, Progress, Stop
 
@@ -37,8 +37,9 @@ def train(config: Config, workdir: str | Path) -> None:
         raise ValueError(f"workdir {workdir} is a file; expected a folder; set --workdir")
     run = build(config)
     changes = resume.changes(config.to_dict(), workdir)
-    print(describe_memory(config, scene_memory(**config.data)), flush=True)
-    scene = load_scene(**config.data)
+    opened = open_scene(**config.data)
+    print(describe_memory(config, opened.memory), flush=True)
+    scene = opened.read()
     require_masks(scene)
     print(describe_scene(scene), flush=True)
     step = compile_step(config, scene, available=available_memory())

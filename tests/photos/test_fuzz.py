@@ -29,7 +29,9 @@ from PIL import Image
 
 from neural_sdf.photos.doctor import as_json, as_text, inspect_scene
 from neural_sdf.photos.files.folder import MOST_BYTES, MOST_MODEL_BYTES
-from neural_sdf.photos.load import load_scene, read_capture, usable_views
+from neural_sdf.photos.layouts import read_capture
+from neural_sdf.photos.load import load_scene
+from neural_sdf.photos.views import usable_views
 from tests.photos import layouts
 
 COUNT = int(os.environ.get("NEURAL_SDF_FUZZ", "60"))

@@ -8,8 +8,9 @@ from PIL import Image
 
 from neural_sdf.geometry import project, transform_points
 from neural_sdf.photos import load_scene
-from neural_sdf.photos.load import held_out_views, read_capture
-from neural_sdf.scenes import pixel_batch, view_pixels
+from neural_sdf.photos.layouts import read_capture
+from neural_sdf.photos.views import held_out_views
+from neural_sdf.scenes import pixel_batch, view_mask, view_photo, view_pixels
 
 REGION = {"centre": (1.0, -2.0, 0.5), "radius": 1.0}
 
@@ -84,8 +85,10 @@ def test_the_photo_is_where_its_pixels_are(ball, idr_folder):
         here = view_pixels(scene, view)
         alpha = ball.rgba[index, ..., 3] > 0
         np.testing.assert_array_equal(scene.mask[here.start : here.stop], alpha.ravel())
-        shown = np.where(alpha[..., None], ball.rgba[index, ..., :3], 255).reshape(-1, 3)
-        np.testing.assert_array_equal(scene.rgb[here.start : here.stop], shown)
+        shown = np.where(alpha[..., None], ball.rgba[index, ..., :3], 255)
+        np.testing.assert_array_equal(scene.rgb[here.start : here.stop], shown.reshape(-1, 3))
+        np.testing.assert_array_equal(view_photo(scene, view), shown)
+        np.testing.assert_array_equal(view_mask(scene, view), alpha)
 
 
 def test_a_scene_is_rigid_cameras_about_the_unit_sphere_in_documented_types(folder, ball):

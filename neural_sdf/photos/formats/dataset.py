@@ -1,4 +1,4 @@
-"""Scenes as datasets of TensorFlow Datasets (TFDS), one record a view; `photos.prepare` writes them.
+"""Scenes as datasets of TensorFlow Datasets (TFDS), one record a view, which `prepare` writes.
 
 `tfds.builder_from_directory` reads them, without TensorFlow and without this package. Conventions
 are the project's own: OpenCV axes, half-pixel centres, world_from_camera. The region of interest

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from neural_sdf.photos.files.capture import ImageFile, View, intrinsics_fault, pose_fault
+from neural_sdf.photos.files.capture import Header, ImageFile, View, intrinsics_fault, pose_fault
 from neural_sdf.photos.files.findings import Finding, listed, names
 from neural_sdf.photos.files.folder import list_photos
-from neural_sdf.photos.files.images import Header, ImageError, pinhole_camera, read_header
+from neural_sdf.photos.files.images import ImageError, read_header
+from neural_sdf.photos.files.views import Pinhole
 
 NOT_PHOTOS = ("_masked",)  # how the names of other pictures beside photos end
 FEW = 0.1  # share of the views that may well be photographed twice
@@ -71,7 +72,7 @@ def open_files(
     photos, masks, errors = {}, {}, []
     for view in views:
         try:
-            photos[view.name] = read_header(view.image)
+            photos[view.name] = view.header or read_header(view.image)
             if view.mask is not None:
                 masks[view.name] = read_header(view.mask)
         except ImageError as error:
@@ -137,26 +138,29 @@ def absent_masks(views: Sequence[View], photos: Mapping[str, Header]) -> Iterato
         )
 
 
-def impossible_cameras(views: Sequence[View], photos: Mapping[str, Header]) -> Iterator[Finding]:
-    """Cameras that are no pinhole with a rigid pose, or whose lens leaves nothing of the photo."""
-    intrinsics = [
-        (view, intrinsics_fault(view.intrinsics, *photos[view.name][:2])) for view in views
-    ]
-    yield from _camera_finding("bad-intrinsics", intrinsics, "mend the intrinsics there")
-    bad = {view.name for view, fault in intrinsics if fault}
-    bent = []
+def bad_intrinsics(views: Sequence[View], photos: Mapping[str, Header]) -> Iterator[Finding]:
+    """Cameras that are no pinhole's."""
+    faults = [(view, intrinsics_fault(view.intrinsics, *photos[view.name][:2])) for view in views]
+    yield from _camera_finding("bad-intrinsics", faults, "mend the intrinsics there")
+
+
+def bad_lenses(
+    views: Sequence[View], photos: Mapping[str, Header], pinholes: Mapping[str, Pinhole]
+) -> Iterator[Finding]:
+    """Cameras whose lens leaves nothing of the photo."""
+    faults = []
     for view in views:
-        if view.name not in bad:
-            height, width = pinhole_camera(view, photos[view.name])[1]
-            kept = height * width / np.prod(photos[view.name][:2])
-            fault = (
-                f"the lens {view.lens} leaves {kept:.1%} of the photo, expected {KEPT:.0%} or more"
-            )
-            bent.append((view, fault if kept < KEPT else None))
-    yield from _camera_finding("bad-lens", bent, "mend the coefficients there")
-    poses = [(view, pose_fault(view.world_from_camera)) for view in views]
+        kept = np.prod(pinholes[view.name].size) / np.prod(photos[view.name][:2])
+        fault = f"the lens {view.lens} leaves {kept:.1%} of the photo, expected {KEPT:.0%} or more"
+        faults.append((view, fault if kept < KEPT else None))
+    yield from _camera_finding("bad-lens", faults, "mend the coefficients there")
+
+
+def bad_poses(views: Sequence[View]) -> Iterator[Finding]:
+    """Cameras whose pose is not rigid."""
+    faults = [(view, pose_fault(view.world_from_camera)) for view in views]
     yield from _camera_finding(
-        "not-rigid", poses, "a pose is a rotation and a translation; mend it there"
+        "not-rigid", faults, "a pose is a rotation and a translation; mend it there"
     )
 
 
