@@ -15,7 +15,7 @@ from neural_sdf.photos.files.findings import DataError, Finding
 from neural_sdf.photos.files.folder import find_set
 from neural_sdf.photos.inspection.diagnosis import Views
 from neural_sdf.photos.inspection.matches import diagnose_by_matches
-from neural_sdf.photos.layouts import read_capture, recognise
+from neural_sdf.photos.layouts import read_capture, recognise, several_layouts
 from neural_sdf.photos.load import read_scene
 from neural_sdf.photos.settings import Settings, read_settings
 from neural_sdf.photos.views import find_views, usable_views
@@ -68,15 +68,15 @@ def inspect_scene(
         FileNotFoundError: if the folder is missing.
     """
     read_settings({"mask_shows": mask_shows})
-    name = recognise(path, format)
-    findings: list[Finding] = []
+    names = recognise(path, format)
+    name, findings = names[0], list(several_layouts(names))
     try:
         capture = read_capture(path, format=name, cameras=cameras)
     except DataError as error:
-        return Report(str(path), name, 0, (error.finding,), None)
+        return Report(str(path), name, 0, (error.finding, *findings), None)
     except (ValueError, FileNotFoundError) as error:
         finding = Finding("unreadable-cameras", "error", str(error), "")
-        return Report(str(path), name, 0, (finding,), None)
+        return Report(str(path), name, 0, (finding, *findings), None)
     scene = _read(find_set(path), capture, mask_shows, findings)
     if scene is not None and not scene.source.has_masks:
         findings += diagnose_by_matches(view_photos(scene), _cameras(scene))

@@ -13,7 +13,7 @@ from neural_sdf.photos.files import views as views_module
 from neural_sdf.photos.files.lens import Lens
 from neural_sdf.photos.prepare import prepare_dataset
 from neural_sdf.photos.settings import Settings
-from tests.photos.layouts import WRITERS, take_photos
+from tests.photos.layouts import LAYOUTS, take_photos
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = take_photos()
@@ -49,12 +49,12 @@ def images(folder: Path) -> set[Path]:
     return set(folder.rglob("*.png"))
 
 
-@pytest.mark.parametrize("layout", WRITERS)
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_file_is_opened_once_and_images_once_more_for_their_pixels(
     tmp_path, count_opened, layout
 ):
     folder = tmp_path / "set"
-    WRITERS[layout](folder, PHOTOS)
+    LAYOUTS[layout].write(folder, PHOTOS)
     opened, before = count_opened(lambda: open_scene(folder), folder)
     before -= Counter({folder / name: 1 for name in TOLD_BY.get(layout, [])})
     assert set(before.values()) == {1}
@@ -64,7 +64,7 @@ def test_every_file_is_opened_once_and_images_once_more_for_their_pixels(
 
 
 def test_a_dataset_is_summed_once_and_its_pixels_come_from_memory(tmp_path, count_opened):
-    WRITERS["idr"](tmp_path / "set", PHOTOS)
+    LAYOUTS["idr"].write(tmp_path / "set", PHOTOS)
     folder = prepare_dataset(tmp_path / "set", tmp_path / "datasets")
     opened, before = count_opened(lambda: open_scene(folder), folder)
     (records,) = folder.glob("*.array_record*")

@@ -120,6 +120,9 @@ class Format(NamedTuple):
         write: writes the cameras of a capture whose photos and masks lie in the folder already;
             None for layouts that are only read.
         folders: where the writer's photos and masks lie.
+        names_folder: whether the reader's names of views begin with the folder of the photos.
+        holds_region: whether the writer's files say where the region of interest is.
+        holds_split: whether they say which views are held out.
     """
 
     looks_for: str
@@ -127,6 +130,9 @@ class Format(NamedTuple):
     read: Callable[[Path, str], Capture]
     write: Callable[[Path, Capture], None] | None = None
     folders: tuple[str, str] = ("images", "masks")
+    names_folder: bool = True
+    holds_region: bool = False
+    holds_split: bool = False
 
 
 def view_name(folder: Path, image: Path) -> str:

@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from neural_sdf.photos.files.capture import (
     Capture,
+    Format,
     View,
     image_path,
     pose_from_extrinsics,
@@ -36,8 +37,6 @@ from neural_sdf.photos.files.folder import (
 )
 from neural_sdf.photos.files.lens import Lens, lens_or_none
 from neural_sdf.photos.formats.entries import finite, in_order, numbers, text_lines, whole_number
-from neural_sdf.photos.formats.idr import is_idr
-from neural_sdf.photos.formats.transforms import is_transforms
 
 PLACES = ("sparse/0", "sparse", "colmap/sparse/0", "")
 EXPECTED = "a file of a COLMAP model"
@@ -77,11 +76,8 @@ class Image(NamedTuple):
 
 
 def is_colmap(folder: Path) -> bool:
-    """Whether a folder holds this layout.
-
-    Where cameras were made from a model that still lies beside them, it is the layout of those.
-    """
-    return find_model(folder) is not None and not is_transforms(folder) and not is_idr(folder)
+    """Whether a folder holds this layout."""
+    return find_model(folder) is not None
 
 
 def find_model(folder: Path) -> Path | None:
@@ -426,3 +422,8 @@ def _pose_line(view: View) -> str:
     camera_from_world = Rotation.from_matrix(view.world_from_camera[:3, :3].T)
     translation = -camera_from_world.apply(view.world_from_camera[:3, 3])
     return _spelled([*camera_from_world.as_quat(canonical=True, scalar_first=True), *translation])
+
+
+COLMAP = Format(
+    "cameras and images, .bin or .txt, in sparse/0/", is_colmap, read_colmap, write_colmap
+)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from neural_sdf.geometry import Similarity
-from neural_sdf.photos.files.capture import Capture, Stored, View
+from neural_sdf.photos.files.capture import Capture, Format, Stored, View
 from neural_sdf.photos.files.folder import MOST_MODEL_BYTES, read_bytes, unreadable
 from neural_sdf.photos.files.lens import lens_or_none
 
@@ -108,3 +108,6 @@ def _view(record: Mapping[str, Any]) -> View:
         bool(record["is_test"]),
         lens_or_none(*record["lens"].tolist()),
     )
+
+
+DATASET = Format("dataset_info.json and checksums.json", is_dataset, read_dataset)

@@ -20,6 +20,7 @@ from jaxtyping import Float64
 
 from neural_sdf.photos.files.capture import (
     Capture,
+    Format,
     Header,
     ImageFile,
     View,
@@ -292,3 +293,12 @@ def _frame(folder: Path, view: View) -> dict[str, Any]:
 
 def _relative(folder: Path, image: ImageFile) -> str:
     return image_path(image).relative_to(folder).as_posix()
+
+
+TRANSFORMS = Format(
+    "transforms_train.json or transforms.json",
+    is_transforms,
+    read_transforms,
+    write_transforms,
+    holds_split=True,
+)
