@@ -13,8 +13,8 @@ import numpy as np
 from neural_sdf.photos.files.capture import Capture, Header
 from neural_sdf.photos.files.findings import DataError, Finding
 from neural_sdf.photos.files.folder import find_set
-from neural_sdf.photos.inspection.diagnosis import Views
 from neural_sdf.photos.inspection.matches import diagnose_by_matches
+from neural_sdf.photos.inspection.readings import Views
 from neural_sdf.photos.layouts import read_capture, recognise, several_layouts
 from neural_sdf.photos.load import read_scene
 from neural_sdf.photos.settings import Settings, read_settings

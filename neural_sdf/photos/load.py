@@ -13,8 +13,9 @@ import numpy as np
 from neural_sdf.geometry import Similarity
 from neural_sdf.photos.files.findings import DataError, Report, settle_but_masks
 from neural_sdf.photos.files.folder import find_set
-from neural_sdf.photos.inspection import checks
-from neural_sdf.photos.inspection.diagnosis import Views, diagnose
+from neural_sdf.photos.inspection import cameras, checks
+from neural_sdf.photos.inspection.diagnosis import diagnose
+from neural_sdf.photos.inspection.readings import Views
 from neural_sdf.photos.layouts import read_capture
 from neural_sdf.photos.outlines.region import Region, find_region, given_region
 from neural_sdf.photos.pixels import PIXEL_BYTES, Memory, Photos, photo_memory, read_photos
@@ -129,9 +130,9 @@ def read_scene(found: Found, settings: Settings, report: Report) -> Scene | None
     scene = _about(scene, region)
     if not blocked:
         poses, train = np.asarray(scene.scene_from_camera), found.num_train
-        report_all(report, checks.camera_places(poses[:train], names[:train]))
+        report_all(report, cameras.camera_places(poses[:train], names[:train]))
         if masks:
-            report_all(report, checks.object_outside(masks, photos.intrinsics, poses))
+            report_all(report, cameras.object_outside(masks, photos.intrinsics, poses))
     return scene
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from neural_sdf.photos.files.capture import Capture, Header, View
 from neural_sdf.photos.files.findings import Finding, Report
 from neural_sdf.photos.files.views import Pinhole, pinhole_cameras
-from neural_sdf.photos.inspection import checks
+from neural_sdf.photos.inspection import cameras, checks
 from neural_sdf.photos.settings import Settings
 
 
@@ -86,13 +86,13 @@ def usable_views(folder: Path, capture: Capture, *, skip_missing: bool, report: 
     views = _without(views, report_all(report, unreadable))
     views = _without(views, report_all(report, checks.wrong_sizes(views, photos, masks)))
     views = _without(views, report_all(report, checks.absent_masks(views, photos)))
-    bad = report_all(report, checks.bad_intrinsics(views, photos))
+    bad = report_all(report, cameras.bad_intrinsics(views, photos))
     pinholes = pinhole_cameras(_without(views, bad), photos)
-    bad |= report_all(report, checks.bad_lenses(_without(views, bad), photos, pinholes))
-    bad |= report_all(report, checks.bad_poses(views))
+    bad |= report_all(report, cameras.bad_lenses(_without(views, bad), photos, pinholes))
+    bad |= report_all(report, cameras.bad_poses(views))
     views = _without(views, bad)
     if views:
-        report_all(report, checks.strange_cameras(views))
+        report_all(report, cameras.strange_cameras(views))
     return Usable(views, photos, pinholes)
 
 

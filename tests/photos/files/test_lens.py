@@ -21,8 +21,8 @@ from neural_sdf.photos.files.lens import (
     window,
 )
 from neural_sdf.photos.files.views import pinhole_camera, read_view
-from neural_sdf.photos.inspection.diagnosis import Views
 from neural_sdf.photos.inspection.matches import find_matches, line_distance
+from neural_sdf.photos.inspection.readings import Views
 from neural_sdf.photos.layouts import read_capture
 
 HEIGHT, WIDTH = 60, 80
