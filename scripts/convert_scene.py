@@ -15,7 +15,7 @@ from neural_sdf import launch
 
 PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
 OUTPUT = flags.DEFINE_string("output", "", "the new folder to write")
-TO = flags.DEFINE_enum("to", "transforms", ["idr", "transforms", "colmap"], "the layout to write")
+TO = flags.DEFINE_string("to", "transforms", "the layout to write; docs/data.md lists them")
 FORMAT = flags.DEFINE_string("format", "auto", "the set's own layout; told by its files if auto")
 CAMERAS = flags.DEFINE_string("cameras", "", "the camera file or folder; the usual one if empty")
 DOWNSCALE = flags.DEFINE_integer("downscale", 1, "reduce photos by this factor", lower_bound=1)
@@ -44,7 +44,8 @@ def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
     from neural_sdf.machine.files import new_folder
     from neural_sdf.masking import MASKING, mask_sheet
-    from neural_sdf.photos import load_scene, write_scene
+    from neural_sdf.photos import FORMATS, load_scene, write_scene
+    from neural_sdf.photos.write import require_writer
     from neural_sdf.scenes.frame import in_scene_frame
 
     is_synthetic = FORMAT.value.startswith("synthetic")
@@ -54,6 +55,7 @@ def main() -> None:
             " the folder of the photo set, or --format=synthetic alone for the embedded example;"
             " set one of them"
         )
+    require_writer(TO.value)
     new_folder(OUTPUT.value)  # refuses what is there before any long work
     try:
         scene = load_scene(
@@ -76,7 +78,7 @@ def main() -> None:
     write_scene(scene, OUTPUT.value, TO.value, beside)
     held_out = tuple(sorted(scene.source.indices[int(scene.num_train) :]))
     remark = f"{len(held_out)} of them held out"
-    if held_out and TO.value != "transforms":  # no other layout has a place for it
+    if held_out and not FORMATS[TO.value].holds_split:
         remark += f" if trained with --config.data.holdout_views='{held_out}'"
     print(f"{OUTPUT.value}: {len(scene.sizes)} views in the layout {TO.value}, {remark}")
 

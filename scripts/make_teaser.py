@@ -109,14 +109,14 @@ def some_photos(scene: Scene) -> list[Image]:
     """Photos to train on, evenly chosen, each as a square tile."""
     from PIL import Image
 
-    from neural_sdf.scenes import view_pixels
+    from neural_sdf.scenes import view_photo
 
     size = (PANEL - (GRID - 1) * GAP) // GRID
     tiles = []
     for view in np.linspace(0, int(scene.num_train) - 1, GRID**2).round().astype(int):
-        height, width = scene.sizes[view]
-        photo = np.asarray(scene.rgb)[view_pixels(scene, view)].reshape(height, width, 3)
-        tile = Image.fromarray(photo).resize((size, size), Image.Resampling.LANCZOS)
+        tile = Image.fromarray(view_photo(scene, view)).resize(
+            (size, size), Image.Resampling.LANCZOS
+        )
         tiles.append(framed(tile))
     return tiles
 

@@ -60,7 +60,7 @@ def test_mistake_is_one_line_and_status_2(tmp_path, idr_folder, assert_mistake, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_layouts_of_the_flag_are_those_with_a_writer(tmp_path):
+def test_a_layout_without_a_writer_is_refused_with_all_that_have_one(tmp_path, assert_mistake):
     writers = [name for name, form in FORMATS.items() if form.write is not None]
-    result = convert(tmp_path, "--help")
-    assert f"<{'|'.join(writers)}>" in result.stdout
+    result = convert(tmp_path, "--format=synthetic", "--output=out", "--to=middlebury")
+    assert_mistake(result, [f"'middlebury' cannot be written; expected one of {writers}", "--to"])

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neural_sdf.evaluation.images import (
     comparison,
     mask_iou,
@@ -17,7 +15,7 @@ from neural_sdf.evaluation.images import (
 from neural_sdf.geometry import Rays
 from neural_sdf.machine.files import write_png
 from neural_sdf.rendering import Rendering, render_image
-from neural_sdf.scenes import Scene, view_pixels
+from neural_sdf.scenes import Scene, view_mask, view_photo
 
 
 def evaluate_view(
@@ -35,12 +33,9 @@ def evaluate_view(
     Returns:
         name, index (in file order), psnr_masked (dB), ssim_masked and mask_iou.
     """
-    height, width = (int(x) for x in scene.sizes[view])
-    pixels = view_pixels(scene, view)
-    photo = np.asarray(scene.rgb)[pixels].reshape(height, width, 3) / 255.0
-    mask = np.asarray(scene.mask)[pixels].reshape(height, width)
+    photo, mask = view_photo(scene, view) / 255.0, view_mask(scene, view)
     camera = scene.intrinsics[view], scene.scene_from_camera[view]
-    image = render_image(render, *camera, (height, width), chunk=chunk)
+    image = render_image(render, *camera, mask.shape, chunk=chunk)
     name = scene.source.names[view]
     strip = comparison(photo, image.rgb, image.normal, image.depth, image.mask)
     write_png(folder / f"{name}.png", strip)

@@ -23,7 +23,7 @@ from neural_sdf.experiment.build import (
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import replace_file, write_json
 from neural_sdf.machine.memory import available_memory, gib, host_memory
-from neural_sdf.photos import Memory, load_scene, scene_memory, scene_picture
+from neural_sdf.photos import Memory, open_scene, scene_picture
 from neural_sdf.scenes import Scene
 from neural_sdf.training import (
     Checkpoints,
@@ -67,15 +67,19 @@ def train(config: Config, workdir: str | Path) -> None:
             f"config.train.steps\n{_closing(workdir, latest, stopped=False)}"
         )
         return
-    memory = scene_memory(**config.data)
-    print(describe_memory(config, memory), flush=True)
+    opened = open_scene(**config.data)
+    print(describe_memory(config, opened.memory), flush=True)
     # The step depends on no photo: it is compiled while they are read.
     beside = ThreadPoolExecutor(max_workers=1)
     try:
         compiling = beside.submit(
-            compile_step, run, 0, config.train.batch_size, available=_left_for_step(config, memory)
+            compile_step,
+            run,
+            opened.num_train,
+            config.train.batch_size,
+            available=_left_for_step(config, opened.memory),
         )
-        scene = load_scene(**config.data)
+        scene = opened.read()
         require_masks(scene)
         print(describe_scene(scene), flush=True)
         state = _start(run, scene, checkpoints, workdir, changes)

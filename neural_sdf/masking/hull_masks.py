@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 
 from neural_sdf.masking.colours import MOST, colour_ratios, object_evidence
 from neural_sdf.masking.plain import cleaned
-from neural_sdf.photos.files.images import box_average, downscale_intrinsics
+from neural_sdf.photos.files.reduction import box_average, downscale_intrinsics
 from neural_sdf.photos.outlines.cells import Views, carve_cells, distance_from, least_dissent
 from neural_sdf.photos.outlines.growth import LENIENT
 

@@ -6,15 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 
 from neural_sdf.geometry import Similarity
 from neural_sdf.masking.hull_masks import refine_by_hull, sphere_masks
 from neural_sdf.masking.plain import plain_background
 from neural_sdf.photos.outlines.hull import region_of_interest
 from neural_sdf.photos.outlines.region import BY_HULL, FILE, FOUND, common_view
-from neural_sdf.scenes.frame import normalise, world_from_camera
-from neural_sdf.scenes.scene import Scene, view_masks, view_pixels
+from neural_sdf.scenes.frame import in_frame, world_from_camera
+from neural_sdf.scenes.scene import Scene, view_masks, view_photos
 
 
 def mask_by_background(scene: Scene) -> Scene:
@@ -23,7 +23,7 @@ def mask_by_background(scene: Scene) -> Scene:
     Raises:
         ValueError: if the background is not plain, or nothing lies before it.
     """
-    return with_masks(scene, plain_background(_photos(scene)))
+    return with_masks(scene, plain_background(view_photos(scene)))
 
 
 def mask_by_hull(scene: Scene) -> Scene:
@@ -35,7 +35,7 @@ def mask_by_hull(scene: Scene) -> Scene:
     Raises:
         ValueError: if the cameras do not look at one place, or nothing is left of the object.
     """
-    photos, poses = _photos(scene), np.asarray(scene.scene_from_camera, np.float64)
+    photos, poses = view_photos(scene), np.asarray(scene.scene_from_camera, np.float64)
     intrinsics = np.asarray(scene.intrinsics, np.float64)
     if scene.source.has_masks:
         rough = view_masks(scene)
@@ -61,16 +61,5 @@ def with_masks(scene: Scene, masks: Sequence[Bool[np.ndarray, "_h _w"]]) -> Scen
     intrinsics = np.asarray(scene.intrinsics, np.float64)
     centre, radius = region_of_interest(masks[training], intrinsics[training], poses[training])
     frame = Similarity(np.array(radius), np.eye(3), centre)
-    return masked._replace(
-        scene_from_camera=normalise(poses, frame),
-        world_from_scene=frame,
-        source=dataclasses.replace(masked.source, region=BY_HULL),
-    )
-
-
-def _photos(scene: Scene) -> list[UInt8[np.ndarray, "_h _w 3"]]:
-    rgb = np.asarray(scene.rgb)
-    return [
-        rgb[view_pixels(scene, i).start : view_pixels(scene, i).stop].reshape(height, width, 3)
-        for i, (height, width) in enumerate(np.asarray(scene.sizes).tolist())
-    ]
+    source = dataclasses.replace(masked.source, region=BY_HULL)
+    return in_frame(masked._replace(source=source), frame)

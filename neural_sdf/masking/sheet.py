@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from neural_sdf.machine.files import as_png
 from neural_sdf.photos.picture import INK, rim
-from neural_sdf.scenes import Scene, view_masks, view_pixels
+from neural_sdf.scenes import Scene, view_mask, view_photo
 
 WIDTH = 900  # of the picture, pixels
 MOST = 24  # photos shown
@@ -27,24 +27,22 @@ def mask_sheet(scene: Scene) -> bytes:
     columns = min(6, math.ceil(math.sqrt(len(shown))))
     side = WIDTH // columns
     tiles = [_tile(scene, int(i), side) for i in shown]
-    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    heights = [LINE + max(tile.height for tile in row) for row in rows]
+    rows = [range(i, min(i + columns, len(tiles))) for i in range(0, len(tiles), columns)]
+    heights = [LINE + max(tiles[i].height for i in row) for row in rows]
     sheet = Image.new("RGB", (WIDTH, sum(heights)), "white")
     draw = ImageDraw.Draw(sheet)
     for row, top in zip(rows, np.cumsum([0, *heights]).tolist(), strict=False):
-        for column, tile in enumerate(row):
-            place = column * side, top
-            sheet.paste(tile, (place[0], place[1] + LINE))
-            view = shown[rows.index(row) * columns + column]
-            draw.text((place[0] + 2, place[1] + 2), scene.source.names[view][: side // 7], fill=INK)
+        for column, i in enumerate(row):
+            left, name = column * side, scene.source.names[shown[i]]
+            sheet.paste(tiles[i], (left, top + LINE))
+            draw.text((left + 2, top + 2), name[: side // 7], fill=INK)
     return as_png(np.asarray(sheet))
 
 
 def _tile(scene: Scene, view: int, side: int) -> Image.Image:
     """One photo, its longer side so many pixels."""
-    height, width = (int(length) for length in scene.sizes[view])
-    rgb = np.asarray(scene.rgb)[view_pixels(scene, view)].reshape(height, width, 3)
-    mask = view_masks(scene)[view]
+    rgb, mask = view_photo(scene, view), view_mask(scene, view)
+    height, width = mask.shape
     scale = (side - 4) / max(height, width)
     size = max(1, round(scale * width)), max(1, round(scale * height))
     small = np.asarray(Image.fromarray(rgb).resize(size)).copy()

@@ -19,7 +19,15 @@ from jaxtyping import Bool, UInt8
 from neural_sdf.machine.files import as_png
 from neural_sdf.photos.files.findings import listed, names
 from neural_sdf.photos.files.folder import PHOTO_SUFFIXES, list_photos, pair_masks
-from neural_sdf.photos.files.images import LUMA, ImageError, box_average, read_shown, read_upright
+from neural_sdf.photos.files.images import (
+    LUMA,
+    ImageError,
+    alpha_of,
+    on_background,
+    read_shown,
+    read_upright,
+)
+from neural_sdf.photos.files.reduction import box_average
 from neural_sdf.photos.write import file_names
 
 FEWEST = 3  # photos that cameras can be found for
@@ -179,12 +187,14 @@ def _reduced(
     photo: Photo, factor: int
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"] | None]:
     """Pixels of a photo as it is shown, and its mask: the given file's, else alpha's, if any."""
-    rgb, inside = read_upright(photo.path)
+    shown = read_upright(photo.path)
+    rgb, inside = on_background(shown, 1.0), alpha_of(shown)
     if inside is not None and inside.min() == 1:
         inside = None  # some programs always write an alpha channel
     if photo.mask is not None:
-        mask, alpha = read_upright(photo.mask)
-        inside = mask @ LUMA / 255 if alpha is None else alpha
+        mask = read_upright(photo.mask)
+        alpha = alpha_of(mask)
+        inside = on_background(mask, 1.0) @ LUMA / 255 if alpha is None else alpha
         if inside.shape != rgb.shape[:2]:
             raise ImageError(
                 "wrong-size",

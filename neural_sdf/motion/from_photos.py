@@ -21,7 +21,8 @@ from neural_sdf.motion.motion import Motion, find_motion, rejected, require_most
 from neural_sdf.motion.sheet import match_sheet
 from neural_sdf.photos.files.capture import image_path
 from neural_sdf.photos.files.findings import DataError, Finding
-from neural_sdf.photos.load import load_scene, read_capture
+from neural_sdf.photos.layouts import read_capture
+from neural_sdf.photos.load import load_scene
 from neural_sdf.photos.picture import scene_picture
 from neural_sdf.photos.write import write_scene
 from neural_sdf.scenes.frame import in_scene_frame

@@ -1,9 +1,19 @@
 """Photo sets on disk, in the layouts of other tools, become a `Scene`, and a scene such a set."""
 
 from neural_sdf.photos.formats import FORMATS
-from neural_sdf.photos.load import load_scene, scene_memory
+from neural_sdf.photos.load import Opened, load_scene, open_scene
 from neural_sdf.photos.picture import scene_picture
 from neural_sdf.photos.pixels import Memory
+from neural_sdf.photos.settings import Settings
 from neural_sdf.photos.write import write_scene
 
-__all__ = ["FORMATS", "Memory", "load_scene", "scene_memory", "scene_picture", "write_scene"]
+__all__ = [
+    "FORMATS",
+    "Memory",
+    "Opened",
+    "Settings",
+    "load_scene",
+    "open_scene",
+    "scene_picture",
+    "write_scene",
+]

@@ -10,14 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neural_sdf.photos.files.capture import View
+from neural_sdf.photos.files.capture import Capture, Header
 from neural_sdf.photos.files.findings import DataError, Finding
-from neural_sdf.photos.inspection import checks
-from neural_sdf.photos.inspection.diagnosis import Views
+from neural_sdf.photos.files.folder import find_set
 from neural_sdf.photos.inspection.matches import diagnose_by_matches
-from neural_sdf.photos.load import read_capture, recognise, survey
+from neural_sdf.photos.inspection.readings import Views
+from neural_sdf.photos.layouts import read_capture, recognise, several_layouts
+from neural_sdf.photos.load import read_scene
+from neural_sdf.photos.settings import Settings, read_settings
+from neural_sdf.photos.views import find_views, usable_views
 from neural_sdf.scenes.frame import world_from_camera
-from neural_sdf.scenes.scene import Scene, view_pixels
+from neural_sdf.scenes.scene import Scene, view_photos
 
 LONGEST = 800  # pixels of a photo's longer side that the doctor reads
 
@@ -52,39 +55,31 @@ def inspect_scene(
     cameras: str = "",
     mask_shows: str = "object",
 ) -> Report:
-    """Checks everything about a photo set; the arguments are those of `load_scene`.
+    """Checks everything about a photo set.
+
+    Args:
+        path: as for `load_scene`.
+        format: as in `Settings`.
+        cameras: as in `Settings`.
+        mask_shows: as in `Settings`.
 
     Raises:
-        ValueError: if the layout is unknown or not to be recognised.
+        ValueError: if a setting is out of range, the layout unknown or not to be recognised.
         FileNotFoundError: if the folder is missing.
     """
-    name = recognise(path, format)
-    findings: list[Finding] = []
+    read_settings({"mask_shows": mask_shows})
+    names = recognise(path, format)
+    name, findings = names[0], list(several_layouts(names))
     try:
         capture = read_capture(path, format=name, cameras=cameras)
     except DataError as error:
-        return Report(str(path), name, 0, (error.finding,), None)
+        return Report(str(path), name, 0, (error.finding, *findings), None)
     except (ValueError, FileNotFoundError) as error:
         finding = Finding("unreadable-cameras", "error", str(error), "")
-        return Report(str(path), name, 0, (finding,), None)
-    scene = survey(
-        path,
-        format=name,
-        downscale=_downscale(capture.views),
-        cameras=cameras,
-        holdout_every=8,
-        holdout_offset=4,
-        holdout_views=(),
-        centre=None,
-        radius=None,
-        box=None,
-        background=1.0,
-        mask_shows=mask_shows,
-        skip_missing=False,
-        report=findings.append,
-    )
+        return Report(str(path), name, 0, (finding, *findings), None)
+    scene = _read(find_set(path), capture, mask_shows, findings)
     if scene is not None and not scene.source.has_masks:
-        findings += diagnose_by_matches(*_photos(scene))
+        findings += diagnose_by_matches(view_photos(scene), _cameras(scene))
     rank = ("error", "warning", "note").index
     findings.sort(key=lambda finding: rank(finding.level))
     return Report(str(path), name, len(capture.views), tuple(findings), scene)
@@ -133,24 +128,25 @@ def as_json(report: Report) -> str:
     return json.dumps(document, indent=1)
 
 
-def _downscale(views: Sequence[View]) -> int:
+def _read(folder: Path, capture: Capture, mask_shows: str, findings: list[Finding]) -> Scene | None:
+    """The scene as far as it can be read; adds to the findings what is wrong with it."""
+    usable = usable_views(folder, capture, skip_missing=False, report=findings.append)
+    if not usable.views:
+        return None
+    headers = [usable.headers[view.name] for view in usable.views]
+    settings = Settings(mask_shows=mask_shows, downscale=_downscale(headers))
+    found = find_views(folder, capture, usable, settings)
+    return read_scene(found, settings, findings.append)
+
+
+def _downscale(headers: Sequence[Header]) -> int:
     """So that the typical photo is small, and every photo is left a pixel."""
-    present = [view for view in views if view.image.is_file()]
-    headers = checks.open_files([view._replace(mask=None) for view in present])[0].values()
-    longest = [max(header[:2]) for header in headers] or [LONGEST]
-    shortest = min((min(header[:2]) for header in headers), default=LONGEST)
+    longest = [max(header[:2]) for header in headers]
+    shortest = min(min(header[:2]) for header in headers)
     return max(1, min(int(np.median(longest)) // LONGEST, shortest))
 
 
-def _photos(scene: Scene) -> tuple[list[np.ndarray], Views]:
-    """Photos and cameras of a scene without masks."""
-    rgb = np.asarray(scene.rgb)
-    photos = [
-        rgb[view_pixels(scene, i)].reshape(*(int(side) for side in size), 3)
-        for i, size in enumerate(scene.sizes)
-    ]
-    source = scene.source
-    indices = np.array(source.indices)
-    return photos, Views(
-        source.names, indices, (), np.asarray(scene.intrinsics), world_from_camera(scene)
-    )
+def _cameras(scene: Scene) -> Views:
+    """The views of a scene without masks."""
+    source, intrinsics = scene.source, np.asarray(scene.intrinsics)
+    return Views(source.names, np.array(source.indices), (), intrinsics, world_from_camera(scene))

@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Sequence
+import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
 
-from neural_sdf.photos.files.capture import Capture, View
-from neural_sdf.photos.files.findings import DataError, Finding, Report, settle_but_masks
+from neural_sdf.geometry import Similarity
+from neural_sdf.photos.files.findings import DataError, Report, settle_but_masks
 from neural_sdf.photos.files.folder import find_set
-from neural_sdf.photos.files.images import Header
-from neural_sdf.photos.formats import FORMATS
-from neural_sdf.photos.inspection import checks
-from neural_sdf.photos.inspection.diagnosis import Views, diagnose
-from neural_sdf.photos.outlines.region import find_region, given_region
-from neural_sdf.photos.pixels import PIXEL_BYTES, Memory, photo_memory, read_photos
+from neural_sdf.photos.inspection import cameras, checks
+from neural_sdf.photos.inspection.diagnosis import diagnose
+from neural_sdf.photos.inspection.readings import Views
+from neural_sdf.photos.layouts import read_capture
+from neural_sdf.photos.outlines.region import Region, find_region, given_region
+from neural_sdf.photos.pixels import PIXEL_BYTES, Memory, Photos, photo_memory, read_photos
+from neural_sdf.photos.settings import Settings, read_settings, refuse_unused
+from neural_sdf.photos.views import Found, find_views, report_all, usable_views
 from neural_sdf.scenes.cup import SHOOTS, Shoot, synthetic_scene
-from neural_sdf.scenes.frame import normalise
-from neural_sdf.scenes.scene import Scene, Source
-
-MASKS_SHOW = ("object", "background")
+from neural_sdf.scenes.frame import in_frame
+from neural_sdf.scenes.scene import Scene, Source, view_masks
 
 
-def load_scene(
-    path: str | Path,
-    *,
-    format: str = "auto",
-    downscale: int = 1,
-    cameras: str = "",
-    holdout_every: int = 8,
-    holdout_offset: int = 4,
-    holdout_views: Sequence[int] = (),
-    centre: Sequence[float] | None = None,
-    radius: float | None = None,
-    box: Sequence[float] | None = None,
-    background: float = 1.0,
-    mask_shows: str = "object",
-    skip_missing: bool = False,
-) -> Scene:
+class Opened(NamedTuple):
+    """A photo set of which everything is known but the pixels.
+
+    Attributes:
+        memory: what reading takes.
+        num_train: how many views are for training.
+        read: reads the pixels; raises ValueError as `load_scene`.
+    """
+
+    memory: Memory
+    num_train: int
+    read: Callable[[], Scene]
+
+
+def load_scene(path: str | Path, **settings: Any) -> Scene:
     """Photos, masks and cameras of a folder, in the frame of their region of interest.
 
     What can be checked without pixels is checked before the first is read; then masks are compared
@@ -50,21 +49,7 @@ def load_scene(
 
     Args:
         path: folder of the photo set, or name of a prepared dataset (`folder.find_set`).
-        format: name in `FORMATS`, or "auto" to recognise the layout by its files.
-        downscale: photos are reduced by this integer factor, by box average.
-        cameras: name of the camera file or folder, in layouts that leave a choice; empty for the
-            usual one.
-        holdout_every: one view in so many is held out where the layout has no test split; 0 for
-            none.
-        holdout_offset: the first of them, in file order from 0.
-        holdout_views: exactly these are held out instead, in file order from 0.
-        centre: of the region of interest, in world units; instead of the one found.
-        radius: of the region of interest, in world units; instead of the one found.
-        box: the region's lower and upper corner, six world coordinates; instead of both.
-        background: grey in [0, 1] that transparent photos are laid on.
-        mask_shows: what is bright in mask files, "object" or "background".
-        skip_missing: whether views whose files are missing are left out with one warning, and not
-            counted.
+        **settings: those of `Settings`.
 
     Returns:
         The scene as NumPy arrays: float64 cameras, uint8 photos, int32 counts. Training views come
@@ -74,211 +59,126 @@ def load_scene(
         ValueError: if a setting, a camera, an image or the set as a whole is not what it should be.
         FileNotFoundError: if the folder or its camera file is missing.
     """
-    settings = locals()
-    del settings["path"]
-    if format in SHOOTS:
-        _check_settings(downscale, background, mask_shows)
-        return synthetic_scene(_reduced(SHOOTS[format], downscale))
-    scene = survey(path, **settings, report=settle_but_masks)
-    assert scene is not None  # settling stops at the first error
-    return scene
+    return open_scene(path, **settings).read()
 
 
-def scene_memory(path: str | Path, **settings: Any) -> Memory:
-    """How much memory `load_scene` of the same settings takes for pixels, before it reads them.
+def open_scene(path: str | Path, **settings: Any) -> Opened:
+    """Does all of `load_scene` but reading pixels, which takes time and memory.
+
+    Args:
+        path: as for `load_scene`.
+        **settings: as for `load_scene`.
 
     Raises:
-        ValueError: as `load_scene` does of files that are missing or cannot be used.
+        ValueError: as `load_scene` does of settings, and of files that cannot be used.
         FileNotFoundError: as `load_scene` does.
     """
-    downscale = settings.get("downscale", 1)
-    if settings.get("format") in SHOOTS:
-        _check_settings(downscale, 1.0, "object")
-        num_views, num_test, (height, width), _ = _reduced(SHOOTS[settings["format"]], downscale)
-        kept = PIXEL_BYTES * (num_views + num_test) * height * width
-        return Memory(kept, kept)
-    _check_settings(
-        downscale, settings.get("background", 1.0), settings.get("mask_shows", "object")
+    chosen = read_settings(settings)
+    if chosen.format in SHOOTS:
+        refuse_unused(path, chosen)
+        shoot = _reduced(SHOOTS[chosen.format], chosen.downscale)
+        make = functools.partial(synthetic_scene, shoot)
+        return Opened(_shoot_memory(shoot), shoot.num_views, make)
+    given_region(chosen.centre, chosen.radius, chosen.box)
+    folder = find_set(path)
+    capture = read_capture(path, format=chosen.format, cameras=chosen.cameras)
+    usable = usable_views(
+        folder, capture, skip_missing=chosen.skip_missing, report=settle_but_masks
     )
-    choice = {"format": settings.get("format", "auto"), "cameras": settings.get("cameras", "")}
-    capture = read_capture(path, **choice)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # load_scene will warn
-        views, headers = usable_views(
-            find_set(path),
-            capture,
-            skip_missing=settings.get("skip_missing", False),
-            report=settle_but_masks,
-        )
-    return photo_memory(views, headers, downscale=downscale)
+    found = find_views(folder, capture, usable, chosen)
+    memory = photo_memory(found.views, found.headers, found.pinholes, downscale=chosen.downscale)
+
+    def read() -> Scene:
+        scene = read_scene(found, chosen, settle_but_masks)
+        assert scene is not None  # settling stops at the first error
+        return scene
+
+    return Opened(memory, found.num_train, read)
 
 
-def survey(
-    path: str | Path,
-    *,
-    format: str,
-    downscale: int,
-    cameras: str,
-    holdout_every: int,
-    holdout_offset: int,
-    holdout_views: Sequence[int],
-    centre: Sequence[float] | None,
-    radius: float | None,
-    box: Sequence[float] | None,
-    background: float,
-    mask_shows: str,
-    skip_missing: bool,
-    report: Report,
-) -> Scene | None:
-    """Reads a set and reports every finding; what `load_scene` and the doctor share.
+def read_scene(found: Found, settings: Settings, report: Report) -> Scene | None:
+    """Reads the pixels of a set and reports every finding; what loading and the doctor share.
 
-    The arguments are those of `load_scene`. Views with an error are left out, so that a `report`
-    that does not stop hears of all that is wrong.
+    Args:
+        found: the set before its pixels.
+        settings: that it was found with.
+        report: told every finding; what has an error is left out if it goes on.
 
     Returns:
         The scene of all usable views; None if none is, or no region of interest is found.
 
     Raises:
-        ValueError: for a setting out of range, or files that the reader cannot make sense of.
-        FileNotFoundError: if the folder or its camera file is missing.
+        ValueError: if photos are too small or too many.
     """
-    _check_settings(downscale, background, mask_shows)
-    centre, radius = given_region(centre, radius, box)
-    folder, capture = find_set(path), read_capture(path, format=format, cameras=cameras)
-    usable, headers = usable_views(folder, capture, skip_missing=skip_missing, report=report)
-    if not usable:
-        return None
-    held_out = held_out_views(usable, holdout_every, holdout_offset, holdout_views)
-    order, num_train = np.argsort(held_out, kind="stable"), int(np.sum(~held_out))
-    views = [usable[i] for i in order]
     photos = read_photos(
-        views, headers, downscale=downscale, background=background, mask_shows=mask_shows
+        found.views,
+        found.pinholes,
+        downscale=settings.downscale,
+        background=settings.background,
+        mask_shows=settings.mask_shows,
     )
-    if _report(report, checks.unreadable_images(photos.errors)):
+    if report_all(report, checks.unreadable_images(photos.errors)):
         return None
-    has_masks = any(view.mask is not None or headers[view.name].has_alpha for view in views)
-    poses = np.stack([view.world_from_camera for view in views])
-    names, masks = tuple(view.name for view in views), photos.masks()
-    compared = Views(names, order, masks if has_masks else (), photos.intrinsics, poses)
-    blocked = _report(report, diagnose(compared))
-    training = photos.intrinsics[:num_train], poses[:num_train], photos.sizes[:num_train]
+    scene = _in_world(found, photos)
+    masks = view_masks(scene) if scene.source.has_masks else []
+    poses, names = np.asarray(scene.scene_from_camera), scene.source.names
+    compared = Views(names, found.order, masks, photos.intrinsics, poses)
+    blocked = report_all(report, diagnose(compared))
     try:
-        region = find_region(
-            folder,
-            capture,
-            masks[:num_train] if has_masks else None,
-            *training,
-            centre=centre,
-            radius=radius,
-        )
+        region = _region(found, compared, photos, settings)
     except DataError as error:
         if not blocked:  # else the reason was said
             report(error.finding)
         return None
-    scene_from_camera = normalise(poses, region.world_from_scene)
+    scene = _about(scene, region)
     if not blocked:
-        _report(report, checks.camera_places(scene_from_camera[:num_train], names[:num_train]))
-        if has_masks:
-            _report(report, checks.object_outside(masks, photos.intrinsics, scene_from_camera))
+        poses, train = np.asarray(scene.scene_from_camera), found.num_train
+        report_all(report, cameras.camera_places(poses[:train], names[:train]))
+        if masks:
+            report_all(report, cameras.object_outside(masks, photos.intrinsics, poses))
+    return scene
+
+
+def _in_world(found: Found, photos: Photos) -> Scene:
+    """The scene with the photos' own world as its frame."""
+    headers = zip(found.views, found.headers, strict=True)
     return Scene(
         rgb=photos.rgb,
         mask=photos.mask,
         offsets=photos.offsets,
         sizes=photos.sizes,
         intrinsics=photos.intrinsics,
-        scene_from_camera=scene_from_camera,
-        num_train=np.array(num_train, np.int32),
-        world_from_scene=region.world_from_scene,
-        source=Source(names, tuple(int(i) for i in order), has_masks, region.found_by),
+        scene_from_camera=np.stack([view.world_from_camera for view in found.views]),
+        num_train=np.array(found.num_train, np.int32),
+        world_from_scene=Similarity(np.array(1.0), np.eye(3), np.zeros(3)),
+        source=Source(
+            names=tuple(view.name for view in found.views),
+            indices=tuple(int(i) for i in found.order),
+            has_masks=any(v.mask is not None or header.has_alpha for v, header in headers),
+        ),
     )
 
 
-def recognise(path: str | Path, format: str) -> str:
-    """The name in `FORMATS` of a folder's layout.
-
-    Raises:
-        ValueError: if the format is unknown or not to be recognised.
-        FileNotFoundError: if the folder is missing.
-    """
-    if format != "auto" and format not in FORMATS:
-        raise ValueError(
-            f"photo format {format!r} is unknown; expected one of"
-            f" {['auto', *SHOOTS, *FORMATS]}; set config.data.format"
-        )
-    folder = find_set(path)
-    if not str(path) or not folder.is_dir():
-        raise FileNotFoundError(
-            f"photo folder {str(path)!r} is {'a file' if folder.is_file() else 'not there'};"
-            " expected a folder of photos with cameras, or the name of a dataset; set"
-            " config.data.path"
-        )
-    if format != "auto":
-        return format  # some folders hold several layouts; the reader tells what it misses
-    names = [name for name, form in FORMATS.items() if form.recognises(folder)]
-    if len(names) != 1:
-        layouts = "; ".join(f"{name}: {form.looks_for}" for name, form in FORMATS.items())
-        raise ValueError(
-            f"photo folder {folder} has the files of {' and '.join(names) or 'no known format'};"
-            f" expected those of one ({layouts}); set config.data.path or config.data.format"
-        )
-    return names[0]
+def _region(found: Found, views: Views, photos: Photos, settings: Settings) -> Region:
+    """The region of interest, of the training views."""
+    centre, radius = given_region(settings.centre, settings.radius, settings.box)
+    training = slice(found.num_train)
+    return find_region(
+        found.folder,
+        found.capture,
+        views.masks[training] if views.masks else None,
+        views.intrinsics[training],
+        views.world_from_camera[training],
+        photos.sizes[training],
+        centre=centre,
+        radius=radius,
+    )
 
 
-def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
-    """The cameras of a folder, by the reader of its layout; errors are those of `recognise`."""
-    name = recognise(path, format)
-    return FORMATS[name].read(find_set(path), cameras)
-
-
-def usable_views(
-    folder: Path, capture: Capture, *, skip_missing: bool, report: Report
-) -> tuple[list[View], dict[str, Header]]:
-    """The views without an error so far, and the headers of their photos; reads no pixels."""
-    views = list(capture.views)
-    _report(report, checks.missing_files(views, folder, skip=skip_missing))
-    if not any(view.is_test for view in views):  # else some are left out on purpose
-        _report(report, checks.unused_photos(views))
-    views = [v for v in views if v.image.is_file() and (v.mask is None or v.mask.is_file())]
-    photos, masks, unreadable = checks.open_files(views)
-    views = _without(views, _report(report, unreadable))
-    views = _without(views, _report(report, checks.wrong_sizes(views, photos, masks)))
-    views = _without(views, _report(report, checks.absent_masks(views, photos)))
-    views = _without(views, _report(report, checks.impossible_cameras(views, photos)))
-    if views:
-        _report(report, checks.strange_cameras(views))
-    return views, photos
-
-
-def held_out_views(
-    views: Sequence[View], every: int, offset: int, chosen: Sequence[int]
-) -> Bool[np.ndarray, " V"]:
-    """Which views are held out: the chosen ones, else the test split, else one in every so many.
-
-    Raises:
-        ValueError: if a chosen view does not exist, or none is left for training.
-    """
-    if every < 0 or offset < 0:
-        raise ValueError(
-            f"holdout_every {every}, holdout_offset {offset}: expected 0 or more; set"
-            " config.data.holdout_every and config.data.holdout_offset"
-        )
-    strange = [index for index in chosen if not 0 <= index < len(views)]
-    if strange:
-        raise ValueError(
-            f"held-out views {strange} do not exist; expected 0 to {len(views) - 1}, in file order;"
-            " set config.data.holdout_views"
-        )
-    held_out = np.array([view.is_test for view in views], bool)
-    if chosen:
-        held_out = np.isin(np.arange(len(views)), chosen)
-    elif every and not held_out.any():
-        held_out[offset::every] = True
-    if held_out.all():
-        raise ValueError(
-            f"all {len(views)} views are held out; expected at least one for training; set"
-            " config.data.holdout_views, or config.data.holdout_every=0 to hold out none"
-        )
-    return held_out
+def _about(scene: Scene, region: Region) -> Scene:
+    """The scene in the frame of its region."""
+    source = dataclasses.replace(scene.source, region=region.found_by)
+    return in_frame(scene._replace(source=source), region.world_from_scene)
 
 
 def _reduced(shoot: Shoot, downscale: int) -> Shoot:
@@ -286,29 +186,8 @@ def _reduced(shoot: Shoot, downscale: int) -> Shoot:
     return shoot._replace(size=(height // downscale, width // downscale))
 
 
-def _report(report: Report, findings: Iterable[Finding]) -> set[str]:
-    """Reports findings; the names of the views with an error, "" where the whole set has one."""
-    bad = set()
-    for finding in findings:
-        report(finding)
-        if finding.level == "error":
-            bad |= set(finding.views) or {""}
-    return bad
-
-
-def _without(views: Sequence[View], bad: set[str]) -> list[View]:
-    return [view for view in views if view.name not in bad]
-
-
-def _check_settings(downscale: int, background: float, mask_shows: str) -> None:
-    if downscale < 1:
-        raise ValueError(f"downscale {downscale}: expected 1 or more; set config.data.downscale")
-    if not 0 <= background <= 1:
-        raise ValueError(
-            f"background {background}: expected 0 (black) to 1 (white); set config.data.background"
-        )
-    if mask_shows not in MASKS_SHOW:
-        raise ValueError(
-            f"mask_shows {mask_shows!r}: expected one of {list(MASKS_SHOW)}; set"
-            " config.data.mask_shows"
-        )
+def _shoot_memory(shoot: Shoot) -> Memory:
+    """What the embedded scene takes; it is made at the size that is kept."""
+    height, width = shoot.size
+    kept = PIXEL_BYTES * (shoot.num_views + shoot.num_test) * height * width
+    return Memory(kept, kept)

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from neural_sdf.machine.files import as_png
 from neural_sdf.photos.outlines.hull import carve, grid
-from neural_sdf.scenes.scene import Scene, view_masks, view_pixels
+from neural_sdf.scenes.scene import Scene, view_mask, view_masks, view_photo
 
 SIDE = 480  # of a panel, pixels
 MARGIN = 30
@@ -94,11 +94,11 @@ def _label(draw: ImageDraw.ImageDraw, scene: Scene, axes: tuple[int, int]) -> No
 
 def _photo(scene: Scene) -> Image.Image:
     """The first training photo with the outline of its mask and of the region of interest."""
-    height, width = (int(side) for side in scene.sizes[0])
-    rgb = np.asarray(scene.rgb)[view_pixels(scene, 0)].reshape(height, width, 3).copy()
+    rgb = view_photo(scene, 0).copy()
+    height, width, _ = rgb.shape
     size = (SIDE - 2 * MARGIN) / max(height, width)
     if scene.source.has_masks:
-        rgb[rim(view_masks(scene)[0], max(1, round(1 / size)))] = 255, 0, 0
+        rgb[rim(view_mask(scene, 0), max(1, round(1 / size)))] = 255, 0, 0
     photo = Image.fromarray(rgb).resize((round(width * size), round(height * size)))
     draw = ImageDraw.Draw(photo)
     outline = _sphere_outline(np.asarray(scene.scene_from_camera[0], np.float64))

@@ -5,25 +5,19 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
 
-from neural_sdf.photos.files.capture import View
-from neural_sdf.photos.files.images import (
-    Header,
-    ImageError,
-    downscale_intrinsics,
-    pinhole_camera,
-    read_view,
-)
+from neural_sdf.photos.files.capture import Header, View
+from neural_sdf.photos.files.images import ImageError
+from neural_sdf.photos.files.reduction import downscale_intrinsics
+from neural_sdf.photos.files.views import Pinhole, read_view
 
 MOST_PIXELS = 2**31 - 1  # positions in the pixel buffer are int32
-
-
 PIXEL_BYTES = 4  # of a pixel in a scene: red, green, blue and mask
 READING_BYTES = 44  # of a pixel at full size while its photo is read and reduced
 LENS_BYTES = 24  # more of it where distortion is undone
@@ -48,11 +42,6 @@ class Photos(NamedTuple):
     intrinsics: Float64[np.ndarray, "V 3 3"]
     errors: list[tuple[View, ImageError]]
 
-    def masks(self) -> list[Bool[np.ndarray, "_h _w"]]:
-        """The mask of each view."""
-        parts = np.split(self.mask, self.offsets[1:-1])
-        return [part.reshape(size) for part, size in zip(parts, self.sizes, strict=True)]
-
 
 class Memory(NamedTuple):
     """What the pixels of a set take, bytes: afterwards, and at most while they are read."""
@@ -61,15 +50,29 @@ class Memory(NamedTuple):
     reading: int
 
 
-def photo_memory(views: Sequence[View], headers: Mapping[str, Header], *, downscale: int) -> Memory:
-    """How much memory `read_photos` needs, before anything is read."""
-    full = [pinhole_camera(view, headers[view.name])[1] for view in views]
-    kept = PIXEL_BYTES * int(_reduced_sizes(full, downscale).prod(axis=1, dtype=np.int64).sum())
+def photo_memory(
+    views: Sequence[View],
+    headers: Sequence[Header],
+    pinholes: Sequence[Pinhole],
+    *,
+    downscale: int,
+) -> Memory:
+    """How much memory `read_photos` needs, before anything is read.
+
+    Args:
+        views: of which the photos are.
+        headers: of the photos.
+        pinholes: the views' cameras without lens distortion.
+        downscale: as for `read_view`.
+
+    Raises:
+        ValueError: if the photos are too small to be reduced so, or too many.
+    """
+    sizes = _reduced_sizes([pinhole.size for pinhole in pinholes], downscale)
+    kept = PIXEL_BYTES * int(sizes.prod(axis=1, dtype=np.int64).sum())
     largest = max(
-        headers[view.name].height
-        * headers[view.name].width
-        * (READING_BYTES + (LENS_BYTES if view.lens else 0))
-        for view in views
+        header.height * header.width * (READING_BYTES + (LENS_BYTES if view.lens else 0))
+        for view, header in zip(views, headers, strict=True)
     )
     return Memory(kept, kept + largest * min(_num_readers(), len(views)))
 
@@ -80,7 +83,7 @@ def _num_readers() -> int:
 
 def read_photos(
     views: Sequence[View],
-    headers: Mapping[str, Header],
+    pinholes: Sequence[Pinhole],
     *,
     downscale: int,
     background: float,
@@ -90,17 +93,16 @@ def read_photos(
 
     Args:
         views: in the order of the buffers.
-        headers: of the photos by the views' names.
-        downscale: as for `images.read_view`.
-        background: as for `images.read_view`.
-        mask_shows: as for `images.read_view`.
+        pinholes: the views' cameras without lens distortion.
+        downscale: as for `read_view`.
+        background: as for `read_view`.
+        mask_shows: as for `read_view`.
 
     Raises:
         ValueError: if the photos are too small to be reduced so, or too many.
     """
-    pinholes = [pinhole_camera(view, headers[view.name]) for view in views]
-    sizes = _reduced_sizes([size for _, size in pinholes], downscale)
-    intrinsics = np.stack([downscale_intrinsics(K, downscale) for K, _ in pinholes])
+    sizes = _reduced_sizes([pinhole.size for pinhole in pinholes], downscale)
+    intrinsics = np.stack([downscale_intrinsics(p.intrinsics, downscale) for p in pinholes])
     offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))]).astype(np.int32)
     rgb, mask = np.empty((offsets[-1], 3), np.uint8), np.empty(offsets[-1], bool)
     read = functools.partial(
@@ -110,7 +112,7 @@ def read_photos(
     def fill(i: int) -> ImageError | None:
         here = slice(offsets[i], offsets[i + 1])
         try:
-            photo, inside = read(views[i])
+            photo, inside = read(views[i], pinholes[i].window)
         except ImageError as error:
             return error
         rgb[here], mask[here] = photo.reshape(-1, 3), inside.ravel()

@@ -19,11 +19,13 @@ from neural_sdf.machine.files import as_png
 from neural_sdf.photos.files.capture import View
 from neural_sdf.photos.files.findings import settle_but_masks
 from neural_sdf.photos.files.folder import find_set
-from neural_sdf.photos.files.images import ImageError, mask_file, photo_file
+from neural_sdf.photos.files.images import ImageError, photo_file
 from neural_sdf.photos.files.lens import Lens
+from neural_sdf.photos.files.views import mask_file
 from neural_sdf.photos.formats.dataset import CHECKSUMS, check_files, checksums
-from neural_sdf.photos.load import read_capture, usable_views
+from neural_sdf.photos.layouts import read_capture
 from neural_sdf.photos.outlines.region import written_region
+from neural_sdf.photos.views import usable_views
 
 VERSION = (
     "1.0.0"  # of what a record holds; the first number changes when old readers cannot read it
@@ -142,7 +144,7 @@ def prepare_dataset(
     """
     folder, data_dir = find_set(path), Path(data_dir).expanduser()
     capture = read_capture(path, format=format, cameras=cameras)
-    views, _ = usable_views(folder, capture, skip_missing=skip_missing, report=settle_but_masks)
+    usable = usable_views(folder, capture, skip_missing=skip_missing, report=settle_but_masks)
     name = name or dataset_name(folder)
     if dataset_name(Path(name)) != name:
         raise ValueError(
@@ -160,7 +162,7 @@ def prepare_dataset(
             settings = {"metadata": metadata, "mask_shows": mask_shows, "data_dir": scratch}
             with registered.skip_registration():
                 builder = type(name, (PosedScene,), {"name": name, "__module__": __name__})
-            return publish(_write(builder(views, **settings)), data_dir / name / VERSION)
+            return publish(_write(builder(usable.views, **settings)), data_dir / name / VERSION)
     except (OSError, RuntimeError) as error:  # ArrayRecord's writer makes the latter
         reason = " ".join(str(error).split())[:200]
         raise ValueError(

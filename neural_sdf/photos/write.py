@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from neural_sdf.machine.files import as_png, new_folder, scratch_beside
-from neural_sdf.photos.files.capture import Capture, View, image_path
+from neural_sdf.photos.files.capture import Capture, Format, View, image_path
 from neural_sdf.photos.formats import FORMATS
 from neural_sdf.photos.outlines.region import write_region
 from neural_sdf.scenes.frame import world_from_camera
-from neural_sdf.scenes.scene import Scene, view_pixels
+from neural_sdf.scenes.scene import Scene, view_mask, view_photo
 
 # What a file's name cannot hold everywhere: on Windows, in UTF-8, or as a path in a camera file.
 AWKWARD = re.compile(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]|^\s+')
@@ -40,11 +40,7 @@ def write_scene(
     Raises:
         ValueError: if the layout has no writer or cannot hold a camera, or the folder is not empty.
     """
-    writers = [name for name, form in FORMATS.items() if form.write is not None]
-    if layout not in writers:
-        raise ValueError(
-            f"layout {layout!r} cannot be written; expected one of {writers}; set --to"
-        )
+    require_writer(layout)
     folder = new_folder(folder)
     with scratch_beside(folder) as scratch:
         partial = scratch / folder.name
@@ -56,26 +52,38 @@ def write_scene(
         partial.rename(folder)
 
 
+def require_writer(layout: str) -> None:
+    """Stops at a layout that is only read.
+
+    Raises:
+        ValueError: if there is no writer of that name; lists those that there are.
+    """
+    writers = [name for name, form in FORMATS.items() if form.write is not None]
+    if layout not in writers:
+        raise ValueError(
+            f"layout {layout!r} cannot be written; expected one of {writers}; set --to"
+        )
+
+
 def _write(scene: Scene, folder: Path, layout: str) -> None:
     """Everything, into a folder that nobody reads yet."""
     form = FORMATS[layout]
     assert form.write is not None
-    views = _views(scene, folder, layout)
+    views = _views(scene, folder, form)
     for name in form.folders if scene.source.has_masks else form.folders[:1]:
         (folder / name).mkdir(parents=True)
     with ThreadPoolExecutor() as pool:  # encoding releases the interpreter's lock
         list(pool.map(functools.partial(_write_images, scene), *zip(*views.items(), strict=True)))
     form.write(folder, Capture(tuple(views.values()), scene.world_from_scene))
-    if layout != "idr":  # which has the region among its cameras
+    if not form.holds_region:
         write_region(folder, scene.world_from_scene)
 
 
-def _views(scene: Scene, folder: Path, layout: str) -> dict[int, View]:
+def _views(scene: Scene, folder: Path, form: Format) -> dict[int, View]:
     """By their position in the scene, and in file order."""
     order = np.argsort(scene.source.indices).tolist()
-    photos, masks = FORMATS[layout].folders
-    # idr's reader names a view by the photo alone, the others by its folder too.
-    prefix = "" if layout == "idr" else f"{photos}_"
+    photos, masks = form.folders
+    prefix = f"{photos}_" if form.names_folder else ""
     files = file_names([scene.source.names[i] for i in order], prefix)
     poses = world_from_camera(scene)
     return {
@@ -110,11 +118,6 @@ def file_names(names: Sequence[str], prefix: str) -> list[str]:
 
 def _write_images(scene: Scene, i: int, view: View) -> None:
     """Photo and mask of the scene's view `i`."""
-    assert view.size is not None
-    pixels = view_pixels(scene, i)
-    here = slice(pixels.start, pixels.stop)
-    photo = np.asarray(scene.rgb[here]).reshape(*view.size, 3)
-    image_path(view.image).write_bytes(as_png(photo))
+    image_path(view.image).write_bytes(as_png(view_photo(scene, i)))
     if view.mask is not None:
-        mask = 255 * np.asarray(scene.mask[here], np.uint8).reshape(view.size)
-        image_path(view.mask).write_bytes(as_png(mask))
+        image_path(view.mask).write_bytes(as_png(np.uint8(255) * view_mask(scene, i)))

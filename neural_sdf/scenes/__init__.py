@@ -7,7 +7,10 @@ from neural_sdf.scenes.scene import (
     Scene,
     Source,
     background_colour,
+    view_mask,
     view_masks,
+    view_photo,
+    view_photos,
     view_pixels,
 )
 
@@ -21,6 +24,9 @@ __all__ = [
     "Source",
     "background_colour",
     "batch_shapes",
+    "view_mask",
     "view_masks",
+    "view_photo",
+    "view_photos",
     "view_pixels",
 ]

@@ -28,6 +28,12 @@ def world_from_camera(scene: Scene) -> Float64[np.ndarray, "V 4 4"]:
     return poses
 
 
+def in_frame(scene: Scene, world_from_scene: Similarity) -> Scene:
+    """The same cameras in the same world, with another place as the unit sphere."""
+    poses = normalise(world_from_camera(scene), world_from_scene)
+    return scene._replace(scene_from_camera=poses, world_from_scene=world_from_scene)
+
+
 def in_scene_frame(scene: Scene) -> Scene:
     """The scene with its own frame as the world: cameras about the unit sphere."""
     return scene._replace(world_from_scene=Similarity(np.array(1.0), np.eye(3), np.zeros(3)))

@@ -70,13 +70,34 @@ def view_pixels(scene: Scene, view: int) -> range:
     return range(int(scene.offsets[view]), int(scene.offsets[view + 1]))
 
 
+def view_photo(scene: Scene, view: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The photo of one view, values as stored; shares the scene's memory where it is NumPy's."""
+    return np.asarray(scene.rgb)[_slice(scene, view)].reshape(*_size(scene, view), 3)
+
+
+def view_mask(scene: Scene, view: int) -> Bool[np.ndarray, "h w"]:
+    """The mask of one view; shares the scene's memory where it is NumPy's."""
+    return np.asarray(scene.mask)[_slice(scene, view)].reshape(_size(scene, view))
+
+
 def view_masks(scene: Scene) -> list[Bool[np.ndarray, "_h _w"]]:
     """The mask of each view."""
-    mask = np.asarray(scene.mask)
-    return [
-        mask[view_pixels(scene, i)].reshape(int(height), int(width))
-        for i, (height, width) in enumerate(np.asarray(scene.sizes))
-    ]
+    return [view_mask(scene, view) for view in range(len(scene.sizes))]
+
+
+def view_photos(scene: Scene) -> list[UInt8[np.ndarray, "_h _w 3"]]:
+    """The photo of each view, values as stored."""
+    return [view_photo(scene, view) for view in range(len(scene.sizes))]
+
+
+def _slice(scene: Scene, view: int) -> slice:
+    pixels = view_pixels(scene, view)
+    return slice(pixels.start, pixels.stop)
+
+
+def _size(scene: Scene, view: int) -> tuple[int, int]:
+    height, width = scene.sizes[view]
+    return int(height), int(width)
 
 
 def background_colour(scene: Scene) -> Float[np.ndarray, "3"]:

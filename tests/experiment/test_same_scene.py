@@ -13,7 +13,7 @@ import pytest
 from neural_sdf.experiment.build import build
 from neural_sdf.photos import load_scene
 from neural_sdf.scenes import DeviceFeed
-from tests.photos.layouts import CENTRE, RADIUS, WRITERS, take_photos
+from tests.photos.layouts import CENTRE, LAYOUTS, RADIUS, take_photos
 
 CONFIG = Path(__file__).parents[2] / "configs/photos_mlp.py"
 STEPS = 50
@@ -35,7 +35,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     photos, scenes = take_photos(), {}
-    for name, write in WRITERS.items():
+    for name, (write, _) in LAYOUTS.items():
         folder = tmp_path_factory.mktemp("scene")
         write(folder, photos)
         scenes[name] = load_scene(folder, centre=CENTRE, radius=RADIUS)
@@ -76,7 +76,7 @@ def test_the_loss_falls(expected):
     assert expected[-10:].mean() < 0.6 * expected[:10].mean()
 
 
-@pytest.mark.parametrize("layout", [name for name in WRITERS if name != "idr"])
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "idr"])
 def test_the_loss_is_the_same_in_every_layout(scenes, train, expected, layout):
     np.testing.assert_allclose(train(scenes[layout]), expected, rtol=0, atol=1e-4)
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from neural_sdf.experiment.evaluate import evaluate
 from neural_sdf.experiment.export import export_mesh
 from neural_sdf.experiment.train import train
-from neural_sdf.photos.load import read_capture
+from neural_sdf.photos.layouts import read_capture
 
 ROOT = Path(__file__).parents[2]
 MOST_VIEWS = 0.75  # masks are not certain to the pixel: those of the temple miss its dark slots

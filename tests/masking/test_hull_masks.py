@@ -5,7 +5,7 @@ from PIL import Image
 from neural_sdf.masking.hull_masks import refine_by_hull, sphere_masks
 from neural_sdf.masking.plain import plain_background
 from neural_sdf.photos import load_scene
-from neural_sdf.scenes import view_masks, view_pixels
+from neural_sdf.scenes import view_masks, view_photos
 from neural_sdf.scenes.frame import world_from_camera
 
 
@@ -51,11 +51,7 @@ def blended(cover, colour, background):
 
 
 def scene_views(scene):
-    photos = [
-        np.asarray(scene.rgb)[view_pixels(scene, i)].reshape(int(height), int(width), 3)
-        for i, (height, width) in enumerate(scene.sizes)
-    ]
-    return photos, view_masks(scene), scene.intrinsics, world_from_camera(scene)
+    return view_photos(scene), view_masks(scene), scene.intrinsics, world_from_camera(scene)
 
 
 def region_masks(scene, photos):

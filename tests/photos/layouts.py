@@ -161,15 +161,23 @@ def write_projections(folder: Path, photos: Photos) -> None:
         (folder / f"txt/{Path(name).stem}.txt").write_text(text)
 
 
-WRITERS: dict[str, Callable[[Path, Photos], None]] = {
-    "idr": write_idr,
-    "transforms": write_transforms,
-    "colmap": write_colmap_text,
-    "colmap, binary": write_colmap_binary,
-    "llff": write_llff,
-    "blended_mvs": write_blended_mvs,
-    "middlebury": write_middlebury,
-    "projections": write_projections,
+class Layout(NamedTuple):
+    """How the scene is written, and the files of it that hold cameras."""
+
+    write: Callable[[Path, Photos], None]
+    files: tuple[str, ...]
+
+
+MODEL = ("sparse/0/cameras", "sparse/0/images", "sparse/0/points3D")
+LAYOUTS = {
+    "idr": Layout(write_idr, ("cameras.npz",)),
+    "transforms": Layout(write_transforms, ("transforms_train.json",)),
+    "colmap": Layout(write_colmap_text, tuple(f"{name}.txt" for name in MODEL)),
+    "colmap, binary": Layout(write_colmap_binary, tuple(f"{name}.bin" for name in MODEL)),
+    "llff": Layout(write_llff, ("poses_bounds.npy",)),
+    "blended_mvs": Layout(write_blended_mvs, ("cams/003_cam.txt",)),
+    "middlebury": Layout(write_middlebury, ("ball_par.txt",)),
+    "projections": Layout(write_projections, ("txt/003.txt",)),
 }
 
 

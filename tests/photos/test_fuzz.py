@@ -29,7 +29,9 @@ from PIL import Image
 
 from neural_sdf.photos.doctor import as_json, as_text, inspect_scene
 from neural_sdf.photos.files.folder import MOST_BYTES, MOST_MODEL_BYTES
-from neural_sdf.photos.load import load_scene, read_capture, usable_views
+from neural_sdf.photos.layouts import read_capture
+from neural_sdf.photos.load import load_scene
+from neural_sdf.photos.views import usable_views
 from tests.photos import layouts
 
 COUNT = int(os.environ.get("NEURAL_SDF_FUZZ", "60"))
@@ -37,16 +39,6 @@ WHOLE = 3  # of so many mutants one is looked at with its pixels too
 SENTENCES = ("unreadable-cameras", "unreadable-region")  # findings that were exceptions
 VIEWS = 6  # few, so that the doctor is quick
 PHOTOS = layouts.Photos(*(part[::2] for part in layouts.take_photos()))
-FILES = {
-    "idr": ["cameras.npz"],
-    "transforms": ["transforms_train.json"],
-    "colmap": [f"sparse/0/{name}.txt" for name in ("cameras", "images", "points3D")],
-    "colmap, binary": [f"sparse/0/{name}.bin" for name in ("cameras", "images", "points3D")],
-    "llff": ["poses_bounds.npy"],
-    "blended_mvs": ["cams/003_cam.txt"],
-    "middlebury": ["ball_par.txt"],
-    "projections": ["txt/003.txt"],
-}
 POINTS = np.random.default_rng(0).normal(size=(20, 3))
 LINES = "".join(f"{i} {x!r} {y!r} {z!r} 1 2 3 0.5\n" for i, (x, y, z) in enumerate(POINTS.tolist()))
 ENTRIES = b"".join(struct.pack("<Q3d3BdQ", i, *p, 1, 2, 3, 0.5, 0) for i, p in enumerate(POINTS))
@@ -56,7 +48,7 @@ def write(layout: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layouts, "NUM_VIEWS", VIEWS)
-        layouts.WRITERS[layout](folder, PHOTOS)
+        layouts.LAYOUTS[layout].write(folder, PHOTOS)
     if layout == "colmap":
         (folder / "sparse/0/points3D.txt").write_text(LINES)
     if layout == "colmap, binary":
@@ -77,7 +69,7 @@ def sets(tmp_path_factory) -> Callable[[str], Path]:
     return find
 
 
-@pytest.fixture(params=layouts.WRITERS)
+@pytest.fixture(params=layouts.LAYOUTS)
 def good(request, sets) -> tuple[str, Path]:
     return request.param, sets(request.param)
 
@@ -327,7 +319,7 @@ def test_every_mutation_of_the_cameras_ends_in_a_reading_or_a_sentence(good):
     refused = 0
     for seed in range(COUNT):
         rng = random.Random(f"{layout} {seed}")
-        name = rng.choice(FILES[layout])
+        name = rng.choice(layouts.LAYOUTS[layout].files)
         content = mutant(rng, name, (folder / name).read_bytes())
         with changed(folder / name, content), told(f"mutant {seed} of {layout}: {name}", content):
             refused += bool(check(folder, whole=seed % WHOLE == 0))
@@ -442,14 +434,14 @@ def test_no_name_in_a_camera_file_opens_what_is_outside_the_folder(sets, kind, w
 
 
 @pytest.mark.parametrize("way", ["../other/{}", "x/../../other/{}", "..\\other\\{}", "/{}", "."])
-@pytest.mark.parametrize("layout", set(FILES) - {"transforms", "llff"})
+@pytest.mark.parametrize("layout", sorted(set(layouts.LAYOUTS) - {"transforms", "llff"}))
 def test_no_name_of_the_cameras_opens_what_is_outside_the_folder(sets, layout, way):
     """A setting may be copied from another's config. It names a file or a folder of cameras."""
     folder = sets(layout)
     other = folder.with_name("other")
     if not other.exists():
         shutil.copytree(folder, other)
-    cameras = Path(FILES[layout][0])
+    cameras = Path(layouts.LAYOUTS[layout].files[0])
     cameras = cameras if len(cameras.parts) == 1 else cameras.parent
     name = f"{other}/{cameras}" if way == "/{}" else way.format(cameras)
     with watched() as seen:
@@ -679,7 +671,7 @@ def test_a_point_farther_than_any_is_refused_or_left_out(sets):
 def test_a_camera_file_too_large_is_refused_unread(good):
     """A sparse file takes no place on the disk."""
     layout, folder = good
-    for name in FILES[layout]:
+    for name in layouts.LAYOUTS[layout].files:
         with changed(folder / name, b""), little_memory(20_000_000):
             most = MOST_MODEL_BYTES if "colmap" in layout else MOST_BYTES
             os.truncate(folder / name, most + 1)

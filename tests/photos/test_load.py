@@ -1,3 +1,4 @@
+import re
 import shutil
 import warnings
 
@@ -8,8 +9,10 @@ from PIL import Image
 
 from neural_sdf.geometry import project, transform_points
 from neural_sdf.photos import load_scene
-from neural_sdf.photos.load import held_out_views, read_capture
-from neural_sdf.scenes import view_pixels
+from neural_sdf.photos.doctor import inspect_scene
+from neural_sdf.photos.layouts import read_capture, recognise
+from neural_sdf.photos.views import held_out_views
+from neural_sdf.scenes import view_mask, view_photo, view_pixels
 from tests.scenes.pixels import rays_at
 
 REGION = {"centre": (1.0, -2.0, 0.5), "radius": 1.0}
@@ -82,8 +85,10 @@ def test_the_photo_is_where_its_pixels_are(ball, idr_folder):
         here = view_pixels(scene, view)
         alpha = ball.rgba[index, ..., 3] > 0
         np.testing.assert_array_equal(scene.mask[here.start : here.stop], alpha.ravel())
-        shown = np.where(alpha[..., None], ball.rgba[index, ..., :3], 255).reshape(-1, 3)
-        np.testing.assert_array_equal(scene.rgb[here.start : here.stop], shown)
+        shown = np.where(alpha[..., None], ball.rgba[index, ..., :3], 255)
+        np.testing.assert_array_equal(scene.rgb[here.start : here.stop], shown.reshape(-1, 3))
+        np.testing.assert_array_equal(view_photo(scene, view), shown)
+        np.testing.assert_array_equal(view_mask(scene, view), alpha)
 
 
 def test_a_scene_is_rigid_cameras_about_the_unit_sphere_in_documented_types(folder, ball):
@@ -186,14 +191,29 @@ def test_a_missing_folder_is_refused_with_its_key(path):
         load_scene(path)
 
 
-def test_a_folder_of_no_layout_or_of_two_is_refused(idr_folder, transforms_folder):
+def test_a_folder_of_no_layout_is_refused(idr_folder):
     with pytest.raises(
         ValueError, match=r"files of no known format; expected those of one .*config.data.path"
     ):
         load_scene(idr_folder / "image")
-    shutil.copy(transforms_folder / "transforms.json", idr_folder)
-    with pytest.raises(ValueError, match=r"files of idr and transforms; .*config.data.format"):
-        load_scene(idr_folder)
+
+
+def test_a_folder_of_several_layouts_is_read_as_the_first_unless_one_is_named(
+    idr_folder, transforms_folder
+):
+    alone = load_scene(idr_folder)
+    for file in [transforms_folder / "transforms.json", *transforms_folder.glob("images")]:
+        (shutil.copytree if file.is_dir() else shutil.copy)(file, idr_folder / file.name)
+    assert recognise(idr_folder, "auto") == ["idr", "transforms"]
+    assert load_scene(idr_folder).source == alone.source
+    named = load_scene(idr_folder, format="transforms")
+    assert named.source == load_scene(transforms_folder).source != alone.source
+    report = inspect_scene(idr_folder)
+    (note,) = [f for f in report.findings if f.code == "several-layouts"]
+    assert note.level == "note" and report.format == "idr"
+    assert re.search(r"idr and transforms, and is read as idr; .*format=transforms", note.sentence)
+    named = inspect_scene(idr_folder, format="transforms")
+    assert "several-layouts" not in {finding.code for finding in named.findings}
 
 
 def test_a_set_without_masks_loads_and_says_so(idr_folder):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from neural_sdf.photos import load_scene
 from neural_sdf.photos.formats.dataset import CHECKSUMS, read_dataset
-from neural_sdf.photos.load import read_capture
+from neural_sdf.photos.layouts import read_capture
 from neural_sdf.photos.prepare import dataset_name, prepare_dataset
 from tests.photos import layouts
 

@@ -6,22 +6,22 @@ import pytest
 
 from neural_sdf.geometry import project
 from neural_sdf.photos import FORMATS, load_scene
-from tests.photos.layouts import CENTRE, NUM_VIEWS, RADIUS, SIZE, WRITERS, K, take_photos
+from tests.photos.layouts import CENTRE, LAYOUTS, NUM_VIEWS, RADIUS, SIZE, K, take_photos
 from tests.scenes.pixels import rays_at
 
 PHOTOS = take_photos()
 
 
-@pytest.fixture(scope="module", params=WRITERS)
+@pytest.fixture(scope="module", params=LAYOUTS)
 def scene(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scene")
-    WRITERS[request.param](folder, PHOTOS)
+    LAYOUTS[request.param].write(folder, PHOTOS)
     return load_scene(folder, centre=CENTRE, radius=RADIUS, holdout_every=0)
 
 
 def test_every_layout_is_among_them():
     datasets = {"dataset"}  # made of the others, and compared in test_prepare.py
-    assert {name.partition(",")[0] for name in WRITERS} == set(FORMATS) - datasets
+    assert {name.partition(",")[0] for name in LAYOUTS} == set(FORMATS) - datasets
 
 
 def test_photos_and_masks_are_those_that_were_taken(scene):

@@ -196,14 +196,14 @@ def test_skew_is_written_as_idr_and_refused_elsewhere(scene, tmp_path, layout):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_nothing_is_left_of_a_write_that_fails(scene, tmp_path, monkeypatch, layout, error):
-    write_png = module._write_png
+    write_images = module._write_images
 
-    def fails(path, values):
-        if path.name == "005.png" or path.name == "images_005.png":
+    def fails(scene, i, view):
+        if view.image.name in ("005.png", "images_005.png"):
             raise error
-        write_png(path, values)
+        write_images(scene, i, view)
 
-    monkeypatch.setattr(module, "_write_png", fails)
+    monkeypatch.setattr(module, "_write_images", fails)
     with pytest.raises(error):
         write_scene(scene, tmp_path / "out/set", layout)
     assert not list((tmp_path / "out").iterdir())

@@ -65,14 +65,14 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 import jax
-from neural_sdf.photos import load_scene, scene_memory
+from neural_sdf.photos import load_scene, open_scene
 jax.numpy.zeros(3).block_until_ready()
 settings = {"centre": (1.0, -2.0, 0.5), "radius": 1.0}
 load_scene(sys.argv[2], **settings)  # a small set: what is imported and compiled on the way
 peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before = peak()
-memory = scene_memory(sys.argv[1], **settings)
-scene = load_scene(sys.argv[1], **settings)
+memory, read = open_scene(sys.argv[1], **settings)
+scene = read()
 print(memory.kept, memory.reading, scene.rgb.nbytes + scene.mask.nbytes, peak() - before)
 """
 

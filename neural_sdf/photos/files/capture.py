@@ -1,9 +1,9 @@
 """What a photo format's reader returns: cameras and file names, before any pixel is read.
 
 A reader is one function `read(folder, cameras) -> Capture` in a module of `photos.formats`, listed
-in `FORMATS`. It converts its format's conventions to the project's (OpenCV axes, pixel centres
-at +0.5, float64) and refuses only what it cannot make sense of; what every capture must satisfy is
-checked in `inspection.checks`.
+in `formats.FORMATS`. It converts its format's conventions to the project's (OpenCV axes, pixel
+centres at +0.5, float64) and refuses only what it cannot make sense of; what every capture must
+satisfy is checked in `photos.inspection`.
 """
 
 from __future__ import annotations
@@ -57,6 +57,14 @@ def image_path(image: ImageFile) -> Path:
     return image
 
 
+class Header(NamedTuple):
+    """What an image file says before its pixels: size in pixels, and whether it has alpha."""
+
+    height: int
+    width: int
+    has_alpha: bool
+
+
 class View(NamedTuple):
     """One photo with its camera.
 
@@ -70,6 +78,7 @@ class View(NamedTuple):
         size: (height, width) that the format declares, None where it declares none.
         is_test: whether the layout keeps this view for testing.
         lens: how the photo is distorted; None if it is not.
+        header: of the photo, where the reader had to look; None where it had not.
     """
 
     name: str
@@ -81,6 +90,7 @@ class View(NamedTuple):
     size: tuple[int, int] | None = None
     is_test: bool = False
     lens: Lens | None = None
+    header: Header | None = None
 
 
 class Capture(NamedTuple):
@@ -110,6 +120,9 @@ class Format(NamedTuple):
         write: writes the cameras of a capture whose photos and masks lie in the folder already;
             None for layouts that are only read.
         folders: where the writer's photos and masks lie.
+        names_folder: whether the reader's names of views begin with the folder of the photos.
+        holds_region: whether the writer's files say where the region of interest is.
+        holds_split: whether they say which views are held out.
     """
 
     looks_for: str
@@ -117,6 +130,9 @@ class Format(NamedTuple):
     read: Callable[[Path, str], Capture]
     write: Callable[[Path, Capture], None] | None = None
     folders: tuple[str, str] = ("images", "masks")
+    names_folder: bool = True
+    holds_region: bool = False
+    holds_split: bool = False
 
 
 def view_name(folder: Path, image: Path) -> str:

@@ -84,7 +84,15 @@ def read_bytes(path: Path, expected: str, most: int = MOST_BYTES) -> bytes:
 
 
 def read_text(path: Path, expected: str) -> str:
-    """A whole text file of cameras; the errors are those of `read_bytes`."""
+    """A whole text file of cameras.
+
+    Args:
+        path: of the file.
+        expected: what should be in it, for messages.
+
+    Raises:
+        ValueError: as `read_bytes`, or if it is no text.
+    """
     try:
         return read_bytes(path, expected).decode("utf-8-sig")
     except UnicodeDecodeError as error:

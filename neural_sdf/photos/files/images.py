@@ -1,4 +1,4 @@
-"""Photos and masks from image files.
+"""Image files, decoded.
 
 Any 8-bit image becomes RGB: grey is expanded and a palette looked up. Of 16-bit values the high
 byte is kept. Transparency is straight alpha on the stored values: rgb · a + background · (1 − a).
@@ -16,17 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Shaped, UInt8
+from jaxtyping import Bool, Float32, UInt8
 from PIL import ExifTags, Image, ImageOps
 
 from neural_sdf.machine.files import as_png
-from neural_sdf.photos.files import lens as lenses
-from neural_sdf.photos.files.capture import ImageFile, Stored, View
+from neural_sdf.photos.files.capture import Header, ImageFile, Stored
 
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-LUMA = np.array(
-    [0.299, 0.587, 0.114], np.float32
-)  # ITU-R BT.601, what "grey value" means to Pillow
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's "grey value"
 HALF = 127.5  # of 255
 
 
@@ -37,14 +34,6 @@ class ImageError(ValueError):
         """Says the message."""
         super().__init__(message)
         self.code = code
-
-
-class Header(NamedTuple):
-    """What an image file says before its pixels: size in pixels, and whether it has alpha."""
-
-    height: int
-    width: int
-    has_alpha: bool
 
 
 def read_header(path: ImageFile) -> Header:
@@ -58,63 +47,14 @@ def read_header(path: ImageFile) -> Header:
         return Header(image.height, image.width, _has_alpha(image))
 
 
-def pinhole_camera(
-    view: View, header: Header
-) -> tuple[Float64[np.ndarray, "3 3"], tuple[int, int]]:
-    """K and (height, width) of a view's photo without its lens distortion."""
-    if view.lens is None:
-        return view.intrinsics, (header.height, header.width)
-    kept = lenses.window(view.lens, view.intrinsics, header.height, header.width)
-    if kept is None:
-        return view.intrinsics, (0, 0)
-    return lenses.cropped(view.intrinsics, kept), (kept.bottom - kept.top, kept.right - kept.left)
-
-
-def read_view(
-    view: View, *, downscale: int, background: float, mask_shows: str
-) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """Photo and mask of a view, without lens distortion, reduced by an integer factor.
-
-    The mask is where more than half of a reduced pixel is on the object; everywhere, where there is
-    neither a mask nor an alpha channel.
-
-    Args:
-        view: names the files.
-        downscale: pixels averaged into one, along each side.
-        background: grey in [0, 1] that transparent photos are laid on.
-        mask_shows: what is bright in mask files, "object" or "background".
-
-    Raises:
-        ImageError: if a file cannot be used.
-    """
-    rgb, alpha = _read_rgb(view.image, background)
-    if view.mask is not None:
-        inside = _read_mask(view.mask) == (mask_shows == "object")
-    elif alpha is not None:
-        inside = alpha
-    else:
-        inside = np.ones(rgb.shape[:2], bool)
-    if view.lens is not None:
-        rgb = lenses.undistort(rgb.astype(np.float32), view.lens, view.intrinsics)
-        inside = lenses.undistort(inside.astype(np.float32), view.lens, view.intrinsics)
-    reduced = np.rint(box_average(rgb, downscale)).astype(np.uint8)
-    return reduced, box_average(inside, downscale) > 0.5
-
-
-def read_upright(
-    path: Path,
-) -> tuple[Shaped[np.ndarray, "H W 3"], Float[np.ndarray, "H W"] | None]:
-    """A photo as it is to be shown, turned as its EXIF says, for which no camera is known yet.
-
-    Returns:
-        Values in [0, 255], with transparency laid on white, and alpha in [0, 1] if there is any.
+def read_upright(path: Path) -> UInt8[np.ndarray, "H W c"]:
+    """`read_pixels` of a photo for which no camera is known yet, turned as its EXIF says.
 
     Raises:
         ImageError: if the file cannot be used.
     """
     with _opened(path) as image:
-        pixels = _decoded(ImageOps.exif_transpose(image))
-    return _laid_on(1.0, pixels)
+        return _decoded(ImageOps.exif_transpose(image))
 
 
 class Shown(NamedTuple):
@@ -160,23 +100,8 @@ def _length(value: Any) -> float | None:
     return length if 0 < length < float("inf") else None
 
 
-def box_average(values: Shaped[np.ndarray, "H W *c"], factor: int) -> Float32[np.ndarray, "h w *c"]:
-    """Means over factor × factor blocks; the remainder at the right and bottom is cut off."""
-    height, width = (side // factor for side in values.shape[:2])
-    whole = values[: height * factor, : width * factor]
-    blocks = whole.reshape(height, factor, width, factor, *values.shape[2:])
-    return blocks.mean(axis=(1, 3), dtype=np.float32)
-
-
-def downscale_intrinsics(
-    intrinsics: Float64[np.ndarray, "3 3"], factor: int
-) -> Float64[np.ndarray, "3 3"]:
-    """K of the photo reduced by `box_average`: exact, since pixel (0, 0) begins at (0, 0)."""
-    return intrinsics / np.array([[factor], [factor], [1.0]])
-
-
 def photo_file(path: ImageFile) -> bytes:
-    """A photo as a PNG or JPEG of 8-bit RGB or RGBA with the pixels that `read_view` reads.
+    """A photo as a PNG or JPEG of 8-bit RGB or RGBA with the pixels that `read_pixels` reads.
 
     The file's own content where it is one.
 
@@ -191,29 +116,44 @@ def photo_file(path: ImageFile) -> bytes:
             return path.content if isinstance(path, Stored) else path.read_bytes()
         if _has_alpha(image):
             return as_png(np.asarray(image.convert("RGBA")))
-    return as_png(np.asarray(_read_rgb(path, background=1.0)[0], np.uint8))
+    return as_png(read_pixels(path))
 
 
-def mask_file(view: View, *, mask_shows: str) -> bytes | None:
-    """A view's mask as a grey PNG, 255 on the object; its alpha channel where it has no mask.
+def read_pixels(path: ImageFile) -> UInt8[np.ndarray, "H W c"]:
+    """The values as stored: RGB, or RGBA where the image has transparency.
 
-    None where it has neither.
+    Raises:
+        ImageError: if the file cannot be used.
     """
-    if view.mask is not None:
-        inside = _read_mask(view.mask) == (mask_shows == "object")
-        return as_png(np.where(inside, 255, 0).astype(np.uint8))
-    _, alpha = _read_rgb(view.image, background=1.0)
-    return None if alpha is None else as_png(np.rint(255 * alpha).astype(np.uint8))
-
-
-def _read_rgb(
-    path: ImageFile, background: float
-) -> tuple[Shaped[np.ndarray, "H W 3"], Float[np.ndarray, "H W"] | None]:
-    """Values in [0, 255], with transparency laid on the background, and alpha in [0, 1] if any."""
     with _opened(path) as image:
         pixels = _decoded(image)
         _refuse_rotation(image, path)  # after the pixels, behind which a PNG may carry EXIF
-    return _laid_on(background, pixels)
+    return pixels
+
+
+def read_mask(path: ImageFile) -> Bool[np.ndarray, "H W"]:
+    """True where the grey value is above half; what is transparent is background.
+
+    Raises:
+        ImageError: if the file cannot be used.
+    """
+    return on_background(read_pixels(path), 0.0) @ LUMA > HALF
+
+
+def alpha_of(pixels: UInt8[np.ndarray, "H W c"]) -> Float32[np.ndarray, "H W"] | None:
+    """Opacity in [0, 1]; None for pixels without."""
+    return pixels[..., 3] / np.float32(255) if pixels.shape[2] == 4 else None
+
+
+def on_background(
+    pixels: UInt8[np.ndarray, "H W c"], background: float
+) -> Float32[np.ndarray, "H W 3"]:
+    """RGB in [0, 255], where transparency is laid on a grey in [0, 1]."""
+    alpha = alpha_of(pixels)
+    if alpha is None:
+        return pixels.astype(np.float32)
+    rgb = pixels[..., :3] * alpha[..., None]
+    return rgb + np.float32(255 * background) * (1 - alpha[..., None])
 
 
 def _decoded(image: Image.Image) -> UInt8[np.ndarray, "H W c"]:
@@ -222,23 +162,6 @@ def _decoded(image: Image.Image) -> UInt8[np.ndarray, "H W c"]:
         return np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB"))
     high_byte = (np.asarray(image) >> 8).astype(np.uint8)
     return np.repeat(high_byte[..., None], 3, axis=-1)
-
-
-def _laid_on(
-    background: float, pixels: UInt8[np.ndarray, "H W c"]
-) -> tuple[Shaped[np.ndarray, "H W 3"], Float[np.ndarray, "H W"] | None]:
-    """RGB on a grey, and alpha if there is any."""
-    if pixels.shape[2] == 3:
-        return pixels, None
-    alpha = pixels[..., 3] / np.float32(255)
-    rgb = pixels[..., :3] * alpha[..., None]
-    return rgb + np.float32(255 * background) * (1 - alpha[..., None]), alpha
-
-
-def _read_mask(path: ImageFile) -> Bool[np.ndarray, "H W"]:
-    """True where the grey value is above half; what is transparent is background."""
-    rgb, _ = _read_rgb(path, background=0.0)
-    return rgb @ LUMA > HALF
 
 
 def _has_alpha(image: Image.Image) -> bool:

@@ -15,7 +15,7 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from scipy import ndimage
 
 ROWS = 64  # of the map that are computed at a time
@@ -68,15 +68,46 @@ def distort(lens: Lens, ideal: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarra
 def window(
     lens: Lens, intrinsics: Float64[np.ndarray, "3 3"], height: int, width: int
 ) -> Window | None:
-    """What of the ideal pixel grid was photographed, without a gap; None if nothing was."""
-    return _map(lens, intrinsics.tobytes(), height, width)[0]
+    """What of the ideal pixel grid was photographed, without a gap; None if nothing was.
+
+    Args:
+        lens: of the photo.
+        intrinsics: K of the photo, pixels, [3, 3].
+        height: of the photo, pixels.
+        width: of the photo, pixels.
+    """
+    K = intrinsics
+    row, column = shown_places(lens, K, Window(0, height, 0, width))
+    # Half a pixel beyond the outermost centres is still the photo's edge.
+    inside = (np.abs(column - (width - 1) / 2) <= width / 2) & (
+        np.abs(row - (height - 1) / 2) <= height / 2
+    )
+    inside &= _is_upright(row, column)
+    # Behind a fold the map may be upright again; only what is joined to the middle is meant.
+    parts = np.empty(inside.shape, np.int32)
+    ndimage.label(inside, output=parts)
+    middle = parts[int(np.clip(K[1, 2], 0, height - 1)), int(np.clip(K[0, 2], 0, width - 1))]
+    inside &= (parts == middle) & (middle > 0)
+    return _largest(inside)
 
 
-def undistort(
-    photo: Float[np.ndarray, "H W *c"], lens: Lens, intrinsics: Float64[np.ndarray, "3 3"]
+def shown_places(
+    lens: Lens, intrinsics: Float64[np.ndarray, "3 3"], kept: Window
+) -> Float[np.ndarray, "2 h w"]:
+    """The (row, column) that a pinhole camera's pixels show, from the first pixel's centre.
+
+    Args:
+        lens: of the photo.
+        intrinsics: K of the photo, pixels, [3, 3].
+        kept: the pixels asked about.
+    """
+    return _map(lens, intrinsics.tobytes(), kept)
+
+
+def resampled(
+    photo: Float[np.ndarray, "H W *c"], source: Float[np.ndarray, "2 h w"]
 ) -> Float[np.ndarray, "h w *c"]:
-    """The window of a photo as a pinhole camera sees it, by bilinear interpolation."""
-    _, source = _map(lens, intrinsics.tobytes(), *photo.shape[:2])
+    """The values of a photo at places between its pixels, by bilinear interpolation."""
     channels = np.moveaxis(photo.reshape(*photo.shape[:2], -1), -1, 0)
     moved = [ndimage.map_coordinates(c, source, order=1, mode="nearest") for c in channels]
     return np.stack(moved, axis=-1).reshape(*source.shape[1:], *photo.shape[2:])
@@ -90,42 +121,27 @@ def cropped(intrinsics: Float64[np.ndarray, "3 3"], kept: Window) -> Float64[np.
 
 
 @functools.lru_cache(maxsize=4)  # most sets have one camera; a map of 2 megapixels takes 16 MB
-def _map(
-    lens: Lens, intrinsics: bytes, height: int, width: int
-) -> tuple[Window | None, Float[np.ndarray, "2 h w"]]:
-    """The window, and for each of its pixels the (row, column) of the photo that it shows."""
+def _map(lens: Lens, intrinsics: bytes, kept: Window) -> Float[np.ndarray, "2 h w"]:
     K = np.frombuffer(intrinsics).reshape(3, 3)
-    source = np.empty((2, height, width), np.float32)
-    for top in range(0, height, ROWS):  # a few rows at a time, for memory's sake
+    source = np.empty((2, kept.bottom - kept.top, kept.right - kept.left), np.float32)
+    for top in range(kept.top, kept.bottom, ROWS):  # a few rows at a time, for memory's sake
         columns, rows = np.meshgrid(
-            np.arange(width) + 0.5, np.arange(top, min(top + ROWS, height)) + 0.5
+            np.arange(kept.left, kept.right) + 0.5,
+            np.arange(top, min(top + ROWS, kept.bottom)) + 0.5,
         )
         y = (rows - K[1, 2]) / K[1, 1]
         x = (columns - K[0, 2] - K[0, 1] * y) / K[0, 0]
         bent = distort(lens, np.stack([x, y], axis=-1))
         bent = np.clip(bent, -FAR, FAR)
-        here = slice(top, top + ROWS)
+        here = slice(top - kept.top, top - kept.top + ROWS)
         source[0, here] = K[1, 1] * bent[..., 1] + K[1, 2] - 0.5
         source[1, here] = K[0, 0] * bent[..., 0] + K[0, 1] * bent[..., 1] + K[0, 2] - 0.5
-    row, column = source
-    # Half a pixel beyond the outermost centres is still the photo's edge.
-    photographed = (np.abs(column - (width - 1) / 2) <= width / 2) & (
-        np.abs(row - (height - 1) / 2) <= height / 2
-    )
-    photographed &= _is_upright(row, column)
-    # Behind a fold the map may be upright again; only what is joined to the middle is meant.
-    parts = np.empty(photographed.shape, np.int32)
-    ndimage.label(photographed, output=parts)
-    middle = parts[int(np.clip(K[1, 2], 0, height - 1)), int(np.clip(K[0, 2], 0, width - 1))]
-    photographed &= (parts == middle) & (middle > 0)
-    kept = _largest(photographed)
-    if kept is None:
-        return None, np.empty((2, 0, 0), np.float32)
-    part = np.s_[kept.top : kept.bottom, kept.left : kept.right]
-    return kept, source[(slice(None), *part)]
+    return source
 
 
-def _is_upright(row: np.ndarray, column: np.ndarray) -> np.ndarray:
+def _is_upright(
+    row: Float[np.ndarray, "H W"], column: Float[np.ndarray, "H W"]
+) -> Bool[np.ndarray, "H W"]:
     """Where the map keeps its sense of turning: beyond the fold of a polynomial it is reversed."""
     if min(row.shape) < 2:
         return np.ones(row.shape, bool)
@@ -134,7 +150,7 @@ def _is_upright(row: np.ndarray, column: np.ndarray) -> np.ndarray:
     return row_down * column_across - row_across * column_down > 0
 
 
-def _largest(valid: np.ndarray) -> Window | None:
+def _largest(valid: Bool[np.ndarray, "H W"]) -> Window | None:
     """A window without a gap, by moving in the side that has most gaps, one pixel at a time."""
     top, bottom, left, right = 0, valid.shape[0], 0, valid.shape[1]
     gaps = ~valid

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from neural_sdf.photos.files.capture import Capture, View, pose_from_extrinsics, view_name
+from neural_sdf.photos.files.capture import Capture, Format, View, pose_from_extrinsics, view_name
 from neural_sdf.photos.files.folder import inside, list_photos, read_text
 from neural_sdf.photos.formats.entries import half_pixel_intrinsics, in_order, numbers
 
@@ -78,3 +78,6 @@ def _read_camera(
     where = f"'intrinsic' of {path}"
     intrinsics = half_pixel_intrinsics(numbers(words[18:27], 9, where), where)
     return intrinsics, pose_from_extrinsics(extrinsic[:3, :3], extrinsic[:3, 3])
+
+
+BLENDED_MVS = Format("cams/*_cam.txt", is_blended_mvs, read_blended_mvs)

@@ -1,4 +1,4 @@
-"""Scenes as datasets of TensorFlow Datasets (TFDS), one a view; `photos.prepare` writes them.
+"""Scenes as datasets of TensorFlow Datasets (TFDS), one record a view, which `prepare` writes.
 
 `tfds.builder_from_directory` reads them, without TensorFlow and without this package. Conventions
 are the project's own: OpenCV axes, half-pixel centres, world_from_camera. The region of interest
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from neural_sdf.geometry import Similarity
-from neural_sdf.photos.files.capture import Capture, Stored, View
+from neural_sdf.photos.files.capture import Capture, Format, Stored, View
 from neural_sdf.photos.files.folder import MOST_MODEL_BYTES, read_bytes, unreadable
 from neural_sdf.photos.files.lens import lens_or_none
 
@@ -108,3 +108,6 @@ def _view(record: Mapping[str, Any]) -> View:
         bool(record["is_test"]),
         lens_or_none(*record["lens"].tolist()),
     )
+
+
+DATASET = Format("dataset_info.json and checksums.json", is_dataset, read_dataset)

@@ -14,25 +14,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from neural_sdf.photos.files.capture import Capture, View, view_name
+from neural_sdf.photos.files.capture import Capture, Format, View, view_name
 from neural_sdf.photos.files.folder import list_photos, read_bytes, unreadable
-from neural_sdf.photos.formats.colmap import find_model
 from neural_sdf.photos.formats.entries import finite, in_order
-from neural_sdf.photos.formats.idr import is_idr
-from neural_sdf.photos.formats.transforms import is_transforms
 
 CAMERAS = "poses_bounds.npy"
 EXPECTED = "an npy of numbers of shape (photos, 17)"
 
 
 def is_llff(folder: Path) -> bool:
-    """Whether a folder holds this layout.
-
-    Such sets mostly come with the COLMAP model that they were made from, which says more: it is
-    then COLMAP's.
-    """
-    others = find_model(folder) is not None or is_transforms(folder) or is_idr(folder)
-    return (folder / CAMERAS).is_file() and not others
+    """Whether a folder holds this layout."""
+    return (folder / CAMERAS).is_file()
 
 
 def read_llff(folder: Path, cameras: str) -> Capture:
@@ -108,3 +100,6 @@ def _view(folder: Path, image: Path, row: Float64[np.ndarray, "17"], origin: str
     intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
     size = (int(height), int(width))
     return View(view_name(folder, image), origin, image, None, intrinsics, pose, size)
+
+
+LLFF = Format("poses_bounds.npy", is_llff, read_llff)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neural_sdf.photos.files.capture import Capture, View, pose_from_extrinsics, view_name
+from neural_sdf.photos.files.capture import Capture, Format, View, pose_from_extrinsics, view_name
 from neural_sdf.photos.files.folder import inside
 from neural_sdf.photos.formats.entries import (
     half_pixel_intrinsics,
@@ -82,3 +82,6 @@ def _view(folder: Path, path: Path, number: int, words: list[str]) -> View:
         half_pixel_intrinsics(values[:9], where),
         pose_from_extrinsics(rotation, translation),
     )
+
+
+MIDDLEBURY = Format("one *_par.txt", is_middlebury, read_middlebury)

@@ -12,15 +12,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from neural_sdf.photos.files.capture import Capture, View, view_name
+from neural_sdf.photos.files.capture import Capture, Format, View, view_name
 from neural_sdf.photos.files.folder import inside, list_photos, photo_folder
-from neural_sdf.photos.formats.blended_mvs import ENDING
-from neural_sdf.photos.formats.colmap import find_model
 from neural_sdf.photos.formats.entries import in_order, numbers, text_lines
-from neural_sdf.photos.formats.idr import decompose_projection, is_idr
-from neural_sdf.photos.formats.llff import CAMERAS as LLFF_CAMERAS
-from neural_sdf.photos.formats.middlebury import is_middlebury
-from neural_sdf.photos.formats.transforms import is_transforms
+from neural_sdf.photos.formats.projection import decompose_projection
 
 EXPECTED = "12 or 16 numbers, after one word or none"
 PLACES = ("cameras", "calib", "cams", "projections", "txt", "pmvs/txt")
@@ -28,10 +23,9 @@ PARAMETERS = ("CONTOUR2", "CONTOUR3")  # in PMVS: 12 numbers that are no matrix
 
 
 def is_projections(folder: Path) -> bool:
-    """Whether a folder holds this layout, by the content of a file, and no other."""
+    """Whether a folder holds this layout, by the content of a file."""
     place = _find_place(folder)
-    others = is_idr(folder) or is_transforms(folder) or find_model(folder) is not None
-    if place is None or others or is_middlebury(folder) or (folder / LLFF_CAMERAS).is_file():
+    if place is None:
         return False
     try:
         _read_projection(_matrix_files(place)[0])
@@ -76,9 +70,8 @@ def _find_place(folder: Path) -> Path | None:
 
 
 def _matrix_files(place: Path) -> list[Path]:
-    """Text files of a folder in sorted order; none if it is BlendedMVS's."""
-    files = sorted(place.glob("*.txt"))
-    return [] if any(file.name.endswith(ENDING) for file in files) else files
+    """Text files of a folder in sorted order."""
+    return sorted(place.glob("*.txt"))
 
 
 def _paired(folder: Path, place: Path, files: list[Path]) -> list[Path]:
@@ -134,3 +127,10 @@ def _camera(
         )
     intrinsics[:2, 2] += 0.5
     return intrinsics, world_from_camera
+
+
+PROJECTIONS = Format(
+    "3 by 4 matrices in cameras/, calib/, cams/, projections/ or txt/",
+    is_projections,
+    read_projections,
+)

@@ -20,6 +20,8 @@ from jaxtyping import Float64
 
 from neural_sdf.photos.files.capture import (
     Capture,
+    Format,
+    Header,
     ImageFile,
     View,
     image_path,
@@ -163,7 +165,8 @@ def _model(frame: Frame) -> Any:
 def _view(folder: Path, frame: Frame) -> View:
     size = (_pixels(frame, "h"), _pixels(frame, "w")) if _declares_size(frame) else None
     pose = _pose(frame) * OPENCV_FROM_OPENGL
-    height, width = size or _photo_size(frame.image)
+    header = None if size else _header(frame.image)
+    height, width = size or (header[:2] if header else (1, 1))
     return View(
         view_name(folder, frame.image),
         frame.origin,
@@ -174,15 +177,16 @@ def _view(folder: Path, frame: Frame) -> View:
         size,
         frame.is_test,
         lens_or_none(*(_number(frame, key) or 0.0 for key in Lens._fields)),
+        header,
     )
 
 
-def _photo_size(image: Path) -> tuple[int, int]:
-    """(height, width) of a photo; (1, 1) where it cannot be read, which a later check tells."""
+def _header(image: Path) -> Header | None:
+    """Of a photo; None where it cannot be read, which a later check tells."""
     try:
-        return read_header(image)[:2]
+        return read_header(image)
     except ValueError:
-        return 1, 1
+        return None
 
 
 def _declares_size(frame: Frame) -> bool:
@@ -289,3 +293,12 @@ def _frame(folder: Path, view: View) -> dict[str, Any]:
 
 def _relative(folder: Path, image: ImageFile) -> str:
     return image_path(image).relative_to(folder).as_posix()
+
+
+TRANSFORMS = Format(
+    "transforms_train.json or transforms.json",
+    is_transforms,
+    read_transforms,
+    write_transforms,
+    holds_split=True,
+)

@@ -1,6 +1,6 @@
 """Why masks and cameras disagree: the same files read in another way, until they agree.
 
-`consistency.growth` says whether they agree. Where they do not, every usual mistake is undone in
+`outlines.growth` says whether they agree. Where they do not, every usual mistake is undone in
 turn (axes turned, focal lengths exchanged, poses inverted, photos in another order, masks inverted
 or shifted), and the reading that agrees is the diagnosis. A disagreement that no reading explains
 is noise of the poses, or worse.
@@ -8,15 +8,15 @@ is noise of the poses, or worse.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int
+from jaxtyping import Float
 
 from neural_sdf.photos.files.findings import DataError, Finding, names
-from neural_sdf.photos.inspection.checks import said_nothing
+from neural_sdf.photos.inspection.outlines import inverted_masks, said_nothing
+from neural_sdf.photos.inspection.readings import Views, readings
 from neural_sdf.photos.outlines.growth import (
     LENIENT,
     Cameras,
@@ -38,45 +38,8 @@ SHARP = 0.8  # pixels of small masks below which nothing is told
 EXPLAINED = 1 / 3  # of the growth that may remain under the right reading
 SAMPLE = 16  # views by which readings are compared
 REACH = 0.7  # of the cameras' distance: where the object is looked for
-BORDER = 0.5  # share of a photo's border that only an inverted mask covers
-QUARTER = np.array([[0.0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-TURNED = np.array([1.0, -1.0, -1.0, 1.0])  # of a pose's columns: between OpenCV and OpenGL
 SHIFTS = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)])
 FIRST_SHIFT, LAST_SHIFT = 0.08, 0.01  # of the object's size: steps of the search for a shift
-
-
-class Views(NamedTuple):
-    """What is compared: views with masks, in any order.
-
-    Attributes:
-        names: of the views.
-        indices: positions in file order.
-        masks: true on the object; none where epipolar lines are compared instead.
-        intrinsics: K at the size of the masks.
-        world_from_camera: rigid poses.
-    """
-
-    names: tuple[str, ...]
-    indices: Int[np.ndarray, " V"]
-    masks: Sequence[Bool[np.ndarray, "_h _w"]]
-    intrinsics: Float64[np.ndarray, "V 3 3"]
-    world_from_camera: Float64[np.ndarray, "V 4 4"]
-
-
-class Reading(NamedTuple):
-    """Another way to read the same files, and what it would mean.
-
-    Attributes:
-        code: of the finding.
-        message: what is then wrong with the files as they are.
-        remedy: how to mend it.
-        apply: the views under this reading.
-    """
-
-    code: str
-    message: str
-    remedy: str
-    apply: Callable[[Views], Views]
 
 
 def diagnose(views: Views) -> Iterator[Finding]:
@@ -84,7 +47,7 @@ def diagnose(views: Views) -> Iterator[Finding]:
     if not views.masks:
         return
     yield from said_nothing(views.masks, views.names)
-    inverted = _inverted_masks(views)
+    inverted = inverted_masks(views.masks)
     if inverted:
         yield _about(
             "inverted-masks",
@@ -121,69 +84,6 @@ def _compare(views: Views) -> Iterator[Finding]:
         yield from _odd_views(shapes, views, scores, max(odd, STANDS_OUT * typical))
     else:
         yield from _few_bad_views(shapes, views, odd) or [_unexplained(shapes, views, typical)]
-
-
-def readings(views: Views) -> Iterator[Reading]:
-    """Every usual mistake, undone."""
-    yield Reading(
-        "wrong-axes",
-        "the poses have the axes of another convention: with the camera's y and z axes turned,"
-        " masks and cameras agree",
-        "write poses with OpenGL axes (y up, z backward) in transforms files, with OpenCV axes"
-        " (y down, z forward) in all others",
-        lambda v: v._replace(world_from_camera=v.world_from_camera * TURNED),
-    )
-    for turn in (QUARTER, QUARTER.T):
-        yield Reading(
-            "wrong-axes",
-            "the poses have the axes of another convention: with the camera turned by a quarter"
-            " about its optical axis, masks and cameras agree",
-            "write poses_bounds.npy with the columns down, right, backwards; store photos as the"
-            " camera has them, not turned",
-            lambda v, turn=turn: v._replace(world_from_camera=v.world_from_camera @ turn),
-        )
-    for axes in (np.ones(4), TURNED):  # a file with OpenGL axes is inverted in those
-        yield Reading(
-            "inverted-poses",
-            "the poses are inverted: read as their inverses, masks and cameras agree",
-            "write camera to world in transforms files and world to camera in COLMAP and projection"
-            " files",
-            lambda v, axes=axes: v._replace(
-                world_from_camera=np.linalg.inv(v.world_from_camera * axes) * axes
-            ),
-        )
-        yield Reading(
-            "inverted-poses",
-            "the rotations are transposed: with them turned back, masks and cameras agree",
-            "transpose the rotations of the poses",
-            lambda v, axes=axes: v._replace(
-                world_from_camera=_transposed(v.world_from_camera * axes) * axes
-            ),
-        )
-    yield Reading(
-        "swapped-focal-lengths",
-        "fx and fy are exchanged: with them turned round, masks and cameras agree better",
-        "exchange fx and fy in the camera file",
-        lambda v: v._replace(intrinsics=_exchanged(v.intrinsics)),
-    )
-    if views.masks and np.median([_border_share(mask) for mask in views.masks]) > BORDER:
-        yield Reading(  # a background all round agrees with nearly any cameras
-            "inverted-masks",
-            "all masks are bright around the object: inverted, masks and cameras agree",
-            "set config.data.mask_shows='background' (or 'object', where it is 'background' now)",
-            lambda v: v._replace(masks=[~mask for mask in v.masks]),
-        )
-    for order, words in _orders(views):
-        yield Reading(
-            "wrong-order",
-            f"photos and poses are in different orders: with the poses {words}, masks and cameras"
-            " agree",
-            "write the poses in the order of the photos' names, or name the photos in the order of"
-            " the poses",
-            lambda v, order=order: v._replace(
-                intrinsics=v.intrinsics[order], world_from_camera=v.world_from_camera[order]
-            ),
-        )
 
 
 def _explained(views: Views, disagreement: float) -> Iterator[Finding]:
@@ -336,20 +236,14 @@ def _unexplained(shapes: Silhouettes, views: Views, typical: float) -> Finding:
     )
 
 
-def _inverted_masks(views: Views) -> list[int]:
-    """Masks that cover the photo's border where most others do not, and whose inverse does not."""
-    shares = np.array([_border_share(mask) for mask in views.masks])
-    if np.median(shares) > BORDER / 2:
-        return []
-    means = np.array([mask.mean() for mask in views.masks])
-    return np.flatnonzero((shares > BORDER) & (means > BORDER) & (means < 1)).tolist()
-
-
-def _border_share(mask: Bool[np.ndarray, "h w"]) -> float:
-    return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
-
-
-def _about(code, level, views: Views, which: list[int], what: str, remedy: str) -> Finding:
+def _about(
+    code: str,
+    level: Literal["error", "warning"],
+    views: Views,
+    which: list[int],
+    what: str,
+    remedy: str,
+) -> Finding:
     found = tuple(views.names[i] for i in sorted(which))
     told = f"{what}: {names(found)} ({len(found)} of {len(views.names)} views)"
     return Finding(code, level, told, remedy, found)
@@ -388,31 +282,3 @@ def _part(views: Views, which: np.ndarray) -> Views:
         views.intrinsics[which],
         views.world_from_camera[which],
     )
-
-
-def _transposed(poses: Float64[np.ndarray, "V 4 4"]) -> Float64[np.ndarray, "V 4 4"]:
-    turned = poses.copy()
-    turned[:, :3, :3] = poses[:, :3, :3].mT
-    return turned
-
-
-def _exchanged(intrinsics: Float64[np.ndarray, "V 3 3"]) -> Float64[np.ndarray, "V 3 3"]:
-    swapped = intrinsics.copy()
-    swapped[:, [0, 1], [0, 1]] = intrinsics[:, [1, 0], [1, 0]]
-    return swapped
-
-
-def _orders(views: Views) -> Iterator[tuple[np.ndarray, str]]:
-    """Other orders of the poses, as positions in `views`, with words for them."""
-    files = np.argsort(views.indices)  # position of each file
-    rank = np.argsort(files)
-    yield files[::-1][rank], "turned round"
-    for step in (1, -1, 2, -2):
-        yield np.roll(files, -step)[rank], f"moved by {step:+d}"
-    numbers = [int((re.findall(r"\d+", views.names[i]) or ["0"])[-1]) for i in files]
-    counting = np.argsort(numbers, kind="stable")
-    lexical = np.argsort([str(n) for n in numbers], kind="stable")
-    if (counting != lexical).any():
-        by_count = np.argsort(counting)  # numbered 1, 2, ... 10 where the files go 1, 10, 2
-        yield files[by_count][rank], "counted 1, 2, 10 and not 1, 10, 2"
-        yield files[lexical][rank], "counted 1, 10, 2 and not 1, 2, 10"

@@ -16,8 +16,9 @@ from jaxtyping import Float64, UInt8
 from skimage.feature import SIFT, match_descriptors
 
 from neural_sdf.photos.files.findings import Finding
-from neural_sdf.photos.files.images import LUMA, box_average
-from neural_sdf.photos.inspection.diagnosis import Views, readings
+from neural_sdf.photos.files.images import LUMA
+from neural_sdf.photos.files.reduction import box_average
+from neural_sdf.photos.inspection.readings import Views, readings
 
 LONGEST = 400  # pixels of a photo's longer side, for this purpose
 PAIRS = 12  # of views that are compared, at most twice as many

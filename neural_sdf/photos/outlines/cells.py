@@ -52,6 +52,9 @@ def carve_cells(views: Views, masks) -> tuple[Cells, Float[np.ndarray, " N"]]:
 
     Dissent is the share of the photos showing a cell's centre that show it off the object. Coarse
     cells are kept if any part of them may be inside, and then split in eight.
+
+    Raises:
+        ValueError: if nothing is left, or the cameras do not look at one place.
     """
     if not any(mask.any() for mask in masks):
         raise _nothing_left(len(masks))

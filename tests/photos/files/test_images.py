@@ -6,8 +6,12 @@ import pytest
 from PIL import Image
 
 from neural_sdf.photos.files.capture import View
-from neural_sdf.photos.files.images import box_average, downscale_intrinsics, read_header, read_view
+from neural_sdf.photos.files.images import read_header
+from neural_sdf.photos.files.lens import Window
+from neural_sdf.photos.files.reduction import box_average, downscale_intrinsics
+from neural_sdf.photos.files.views import read_view
 
+WHOLE = Window(0, 0, 0, 0)  # says something of views with a lens only
 RANDOM = np.random.default_rng(0).integers(0, 256, (7, 9, 4), dtype=np.uint8)
 
 
@@ -17,7 +21,7 @@ def photo(path, image, mask=None, *, downscale=1, background=1.0):
     mask_path = path.with_name("mask.png")
     (mask or Image.new("L", image.size, 255)).save(mask_path)
     view = View("view", "frame 0", path, mask_path, np.eye(3), np.eye(4))
-    return read_view(view, downscale=downscale, background=background, mask_shows="object")
+    return read_view(view, WHOLE, downscale=downscale, background=background, mask_shows="object")
 
 
 def test_box_average_is_the_mean_of_each_block_and_cuts_the_remainder():
@@ -55,7 +59,7 @@ def test_alpha_is_the_mask_where_no_mask_is_given(tmp_path):
     Image.fromarray(RANDOM).save(tmp_path / "a.png")
     view = View("a", "frame 0", tmp_path / "a.png", None, np.eye(3), np.eye(4))
     for downscale in (1, 2):
-        _, mask = read_view(view, downscale=downscale, background=1.0, mask_shows="object")
+        _, mask = read_view(view, WHOLE, downscale=downscale, background=1.0, mask_shows="object")
         expected = box_average(RANDOM[..., 3].astype(float), downscale) > 127.5
         np.testing.assert_array_equal(mask, expected)
 
@@ -102,7 +106,7 @@ def test_of_sixteen_bit_colours_the_high_byte_is_kept(tmp_path):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
     Image.new("L", (1, 1), 255).save(tmp_path / "m.png")
     view = View("a", "frame 0", path, tmp_path / "m.png", np.eye(3), np.eye(4))
-    rgb, _ = read_view(view, downscale=1, background=1.0, mask_shows="object")
+    rgb, _ = read_view(view, WHOLE, downscale=1, background=1.0, mask_shows="object")
     np.testing.assert_array_equal(rgb, [[[0x12, 0x80, 0xFF]]])
 
 
@@ -138,7 +142,7 @@ def test_a_truncated_photo_is_refused_by_name(tmp_path):
     path.write_bytes(path.read_bytes()[:120])
     view = View("a", "frame 0", path, None, np.eye(3), np.eye(4))
     with pytest.raises(ValueError, match=r"a.png cannot be read: .*; expected a whole PNG or JPEG"):
-        read_view(view, downscale=1, background=1.0, mask_shows="object")
+        read_view(view, WHOLE, downscale=1, background=1.0, mask_shows="object")
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])

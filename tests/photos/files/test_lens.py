@@ -10,11 +10,20 @@ from scipy import optimize
 
 from neural_sdf.photos import load_scene
 from neural_sdf.photos.files.capture import View
-from neural_sdf.photos.files.images import pinhole_camera, read_header, read_view
-from neural_sdf.photos.files.lens import Lens, cropped, distort, lens_or_none, undistort, window
-from neural_sdf.photos.inspection.diagnosis import Views
+from neural_sdf.photos.files.images import read_header
+from neural_sdf.photos.files.lens import (
+    Lens,
+    cropped,
+    distort,
+    lens_or_none,
+    resampled,
+    shown_places,
+    window,
+)
+from neural_sdf.photos.files.views import pinhole_camera, read_view
 from neural_sdf.photos.inspection.matches import find_matches, line_distance
-from neural_sdf.photos.load import read_capture
+from neural_sdf.photos.inspection.readings import Views
+from neural_sdf.photos.layouts import read_capture
 
 HEIGHT, WIDTH = 60, 80
 K = np.array([[70.0, 0, 43], [0, 74, 27], [0, 0, 1]])
@@ -118,8 +127,9 @@ def test_without_coefficients_there_is_no_lens():
 
 def test_a_lens_that_does_nothing_keeps_the_photo_as_it_is():
     photo = np.random.default_rng(0).uniform(0, 255, (HEIGHT, WIDTH, 3)).astype(np.float32)
-    assert window(Lens(), K, HEIGHT, WIDTH) == (0, HEIGHT, 0, WIDTH)
-    np.testing.assert_allclose(undistort(photo, Lens(), K), photo, atol=0.01)
+    whole = window(Lens(), K, HEIGHT, WIDTH)
+    assert whole == (0, HEIGHT, 0, WIDTH)
+    np.testing.assert_allclose(resampled(photo, shown_places(Lens(), K, whole)), photo, atol=0.01)
 
 
 @pytest.mark.parametrize("intrinsics", [K, SKEWED], ids=["square", "skewed"])
@@ -128,14 +138,15 @@ def test_an_undistorted_photo_is_that_of_the_pinhole_camera(name, intrinsics):
     lens = LENSES[name]
     photo = pattern(*straightened(lens, *image_points(intrinsics, HEIGHT, WIDTH)))
     kept = window(lens, intrinsics, HEIGHT, WIDTH)
-    seen = undistort(photo, lens, intrinsics)
+    source = shown_places(lens, intrinsics, kept)
+    seen = resampled(photo, source)
     height, width = seen.shape[:2]
     assert (height, width) == (kept.bottom - kept.top, kept.right - kept.left)
     assert height * width > 0.5 * HEIGHT * WIDTH
     expected = pattern(*image_points(cropped(intrinsics, kept), height, width))
     np.testing.assert_allclose(from_edge(seen), from_edge(expected), atol=0.3)
     np.testing.assert_allclose(seen, expected, atol=4.5)
-    grey = undistort(photo[..., 0], lens, intrinsics)
+    grey = resampled(photo[..., 0], source)
     np.testing.assert_array_equal(grey, seen[..., 0])
 
 
@@ -149,8 +160,9 @@ def test_photo_and_mask_files_are_read_as_the_pinhole_camera_sees_them(tmp_path,
     Image.fromarray(np.uint8(255) * (disc(x, y) < 0)).save(tmp_path / "mask.png")
     view = View("v", "a test", tmp_path / "photo.png", tmp_path / "mask.png", K, np.eye(4))
     view = view._replace(lens=LENSES[name])
-    rgb, mask = read_view(view, downscale=1, background=1.0, mask_shows="object")
-    intrinsics, size = pinhole_camera(view, read_header(view.image))
+    pinhole = pinhole_camera(view, read_header(view.image))
+    intrinsics, size = pinhole.intrinsics, pinhole.size
+    rgb, mask = read_view(view, pinhole.window, downscale=1, background=1.0, mask_shows="object")
     assert rgb.shape == (*size, 3) and mask.shape == size
     x, y = image_points(intrinsics, *size)
     off = np.abs(from_edge(rgb) - from_edge(pattern(x, y)))
@@ -260,9 +272,9 @@ def test_matches_of_fox_lie_nearer_to_their_lines_with_the_lens_than_without(fox
     def distance(views):
         photos, intrinsics = [], []
         for view in views:
-            photo, _ = read_view(view, downscale=4, background=1.0, mask_shows="object")
+            K, kept = pinhole_camera(view, read_header(view.image))
+            photo, _ = read_view(view, kept, downscale=4, background=1.0, mask_shows="object")
             photos.append(photo)
-            K, _ = pinhole_camera(view, read_header(view.image))
             intrinsics.append(K / [[4], [4], [1]])
         poses = np.stack([view.world_from_camera for view in views])
         seen = Views(

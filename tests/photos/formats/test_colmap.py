@@ -9,6 +9,7 @@ from neural_sdf.photos.files.capture import Capture, View
 from neural_sdf.photos.files.lens import Lens
 from neural_sdf.photos.formats import FORMATS
 from neural_sdf.photos.formats.colmap import is_colmap, read_colmap, write_colmap
+from neural_sdf.photos.layouts import recognise
 
 HEIGHT, WIDTH = 36, 48
 PARAMS = [60.0, 66.0, 25.0, 17.0]
@@ -106,10 +107,10 @@ def test_a_model_elsewhere_is_named(scene):
     assert len(read_colmap(folder, "models/best").views) == 12
 
 
-def test_a_folder_with_cameras_made_from_the_model_is_not_colmaps(scene):
+def test_cameras_made_from_the_model_come_before_it(scene):
     folder, _ = scene("text")
     (folder / "transforms.json").write_text("{}")
-    assert not is_colmap(folder)
+    assert recognise(folder, "auto") == ["transforms", "colmap"]
 
 
 def test_binary_files_are_read_rather_than_text(ball, scene):

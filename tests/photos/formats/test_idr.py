@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_sdf.photos.formats.idr import decompose_projection, is_idr, read_idr
+from neural_sdf.photos.formats.idr import is_idr, read_idr
+from neural_sdf.photos.formats.projection import decompose_projection
 
 
 def test_decomposition_recovers_skewed_camera_from_scaled_projection(ball):

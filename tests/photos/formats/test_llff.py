@@ -5,6 +5,7 @@ import pytest
 
 from neural_sdf.photos.formats import FORMATS
 from neural_sdf.photos.formats.llff import is_llff, read_llff
+from neural_sdf.photos.layouts import recognise
 
 
 def rows_of(ball) -> np.ndarray:
@@ -54,11 +55,11 @@ def test_the_layout_is_told_by_its_array(scene, transforms_folder):
     assert not is_llff(transforms_folder)
 
 
-def test_a_folder_with_the_model_it_was_made_from_is_colmaps(scene):
+def test_the_model_that_a_set_was_made_from_comes_before_it(scene):
     (scene / "sparse/0").mkdir(parents=True)
     for name in ("cameras.bin", "images.bin"):
         (scene / "sparse/0" / name).touch()
-    assert [name for name, form in FORMATS.items() if form.recognises(scene)] == ["colmap"]
+    assert recognise(scene, "auto") == ["colmap", "llff"]
 
 
 @pytest.mark.parametrize(

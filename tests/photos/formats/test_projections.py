@@ -3,6 +3,7 @@ import pytest
 
 from neural_sdf.photos.formats import FORMATS
 from neural_sdf.photos.formats.projections import is_projections, read_projections
+from neural_sdf.photos.layouts import recognise
 
 K = np.array([[60.0, 0.0, 24.5], [0.0, 66.0, 16.5], [0.0, 0.0, 1.0]])
 
@@ -81,10 +82,10 @@ def test_files_of_other_layouts_are_not_claimed(scene, tmp_path, idr_folder, tra
     blended.mkdir(parents=True)
     (blended / "00000000_cam.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n")
     assert not is_projections(colmap.parent)
-    assert not is_projections(blended.parent)
+    assert recognise(blended.parent, "auto")[0] == "blended_mvs"
     folder = scene()
     (folder / "transforms.json").write_text("{}")
-    assert not is_projections(folder)
+    assert recognise(folder, "auto")[0] == "transforms"
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import pytest
 
 from neural_sdf.photos.files.capture import View
 from neural_sdf.photos.files.findings import listed, names
-from neural_sdf.photos.inspection.checks import (
+from neural_sdf.photos.inspection.cameras import (
     camera_places,
     object_outside,
-    said_nothing,
     strange_cameras,
     unseen_share,
 )
+from neural_sdf.photos.inspection.outlines import said_nothing
 
 AXES = np.concatenate([np.eye(3), -np.eye(3)])
 

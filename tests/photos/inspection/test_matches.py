@@ -5,13 +5,13 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from neural_sdf.photos.inspection.diagnosis import Views
 from neural_sdf.photos.inspection.matches import (
     diagnose_by_matches,
     find_matches,
     fundamental,
     line_distance,
 )
+from neural_sdf.photos.inspection.readings import Views
 
 HEIGHT, WIDTH, VIEWS = 240, 320, 10
 K = np.array([[390.0, 0, 165.0], [0, 300.0, 115.0], [0, 0, 1]])

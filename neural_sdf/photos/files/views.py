@@ -1,0 +1,104 @@
+"""Photo and mask of a view, as a pinhole camera sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64, UInt8
+
+from neural_sdf.machine.files import as_png
+from neural_sdf.photos.files import lens as lenses
+from neural_sdf.photos.files.capture import Header, View
+from neural_sdf.photos.files.images import alpha_of, on_background, read_mask, read_pixels
+from neural_sdf.photos.files.lens import Window
+from neural_sdf.photos.files.reduction import box_average
+
+
+class Pinhole(NamedTuple):
+    """The camera of a photo without its lens distortion.
+
+    Attributes:
+        intrinsics: K of the window at full size, pixels, [3, 3].
+        window: what of the photo's grid of pixels is seen; empty if the lens leaves nothing.
+    """
+
+    intrinsics: Float64[np.ndarray, "3 3"]
+    window: Window
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width), pixels."""
+        return self.window.bottom - self.window.top, self.window.right - self.window.left
+
+
+def pinhole_camera(view: View, header: Header) -> Pinhole:
+    """The camera of a view's photo without its lens distortion; slow where there is some."""
+    if view.lens is None:
+        return Pinhole(view.intrinsics, Window(0, header.height, 0, header.width))
+    kept = lenses.window(view.lens, view.intrinsics, header.height, header.width)
+    if kept is None:
+        return Pinhole(view.intrinsics, Window(0, 0, 0, 0))
+    return Pinhole(lenses.cropped(view.intrinsics, kept), kept)
+
+
+def pinhole_cameras(views: Sequence[View], headers: Mapping[str, Header]) -> dict[str, Pinhole]:
+    """`pinhole_camera` of each view by its name; views of one camera share the work."""
+    cameras: dict[tuple, Pinhole] = {}
+    pinholes = {}
+    for view in views:
+        header = headers[view.name]
+        camera = view.lens, view.intrinsics.tobytes(), header.height, header.width
+        if camera not in cameras:
+            cameras[camera] = pinhole_camera(view, header)
+        pinholes[view.name] = cameras[camera]
+    return pinholes
+
+
+def read_view(
+    view: View, window: Window, *, downscale: int, background: float, mask_shows: str
+) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    """The photo and mask of a view, without lens distortion, reduced.
+
+    A pixel is on the object if more than half of it is; all are where there is neither a mask nor
+    an alpha channel. Values are float between the file and the result where transparency, lens or
+    reduction mix them, so that they are rounded once.
+
+    Args:
+        view: names the files.
+        window: of the view's pinhole camera.
+        downscale: pixels averaged into one, along each side.
+        background: grey in [0, 1] that transparent photos are laid on.
+        mask_shows: what is bright in mask files, "object" or "background".
+
+    Raises:
+        ImageError: if a file cannot be used.
+    """
+    pixels = read_pixels(view.image)
+    alpha = alpha_of(pixels)
+    if view.mask is not None:
+        inside = read_mask(view.mask) == (mask_shows == "object")
+    else:
+        inside = np.ones(pixels.shape[:2], bool) if alpha is None else alpha
+    if alpha is None and view.lens is None and downscale == 1:
+        return pixels, inside
+    rgb = on_background(pixels, background)
+    if view.lens is not None:
+        source = lenses.shown_places(view.lens, view.intrinsics, window)
+        rgb = lenses.resampled(rgb, source)
+        inside = lenses.resampled(inside.astype(np.float32), source)
+    reduced = np.rint(box_average(rgb, downscale)).astype(np.uint8)
+    return reduced, box_average(inside, downscale) > 0.5
+
+
+def mask_file(view: View, *, mask_shows: str) -> bytes | None:
+    """A view's mask as a grey PNG, 255 on the object; its alpha channel where it has no mask.
+
+    None where it has neither.
+    """
+    if view.mask is not None:
+        inside = read_mask(view.mask) == (mask_shows == "object")
+        return as_png(np.where(inside, 255, 0).astype(np.uint8))
+    pixels = read_pixels(view.image)
+    return as_png(pixels[..., 3]) if alpha_of(pixels) is not None else None

@@ -1,0 +1,122 @@
+"""Entries of COLMAP's files, as both kinds of file hold them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.spatial.transform import Rotation
+
+from neural_sdf.photos.files.capture import pose_from_extrinsics
+from neural_sdf.photos.files.folder import LARGEST
+from neural_sdf.photos.files.lens import Lens, lens_or_none
+
+EXPECTED = "a file of a COLMAP model"
+MOST_PIXELS = 2**31  # of a side
+# Numbers of focal lengths and of distortion coefficients, with the principal point between them.
+MODELS = {
+    "SIMPLE_PINHOLE": (1, 0),
+    "PINHOLE": (2, 0),
+    "SIMPLE_RADIAL": (1, 1),
+    "RADIAL": (1, 2),
+    "OPENCV": (2, 4),
+    "FULL_OPENCV": (2, 8),
+}
+
+
+class Camera(NamedTuple):
+    """One entry of the cameras; fields as in `View`."""
+
+    size: tuple[int, int]
+    intrinsics: Float64[np.ndarray, "3 3"]
+    lens: Lens | None
+
+
+class Image(NamedTuple):
+    """One entry of the images, where `camera` is the id of its camera."""
+
+    origin: str
+    world_from_camera: Float64[np.ndarray, "4 4"]
+    camera: int
+    name: str
+
+
+def num_params(model: str, where: str) -> int:
+    """How many numbers a camera of a model has.
+
+    Raises:
+        ValueError: if the model is not supported.
+    """
+    if model not in MODELS:
+        raise ValueError(
+            f"{where} has model {model!r:.40}; expected one of {list(MODELS)}; undistort the photos"
+            " with colmap image_undistorter"
+        )
+    return sum(MODELS[model]) + 2
+
+
+def camera_entry(
+    model: str, width: int, height: int, values: Sequence[float], where: str
+) -> Camera:
+    """The entry of a camera.
+
+    Args:
+        model: name in `MODELS`.
+        width: of its photos, pixels.
+        height: of its photos, pixels.
+        values: focal lengths, principal point and distortion, in COLMAP's order.
+        where: it was written; for messages.
+
+    Raises:
+        ValueError: if the size cannot be.
+    """
+    if not (1 <= width < MOST_PIXELS and 1 <= height < MOST_PIXELS):
+        raise ValueError(
+            f"{where} has {width} by {height} pixels; expected 1 to {MOST_PIXELS - 1}; mend it"
+        )
+    num_focal, _ = MODELS[model]
+    fx, fy = values[0], values[num_focal - 1]
+    cx, cy, *coefficients = values[num_focal:]
+    intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
+    return Camera((height, width), intrinsics, lens_or_none(*coefficients))
+
+
+def image_entry(
+    number: int, values: Float64[np.ndarray, "7"], camera: int, name: str, path: Path
+) -> Image:
+    """The entry of an image.
+
+    Args:
+        number: its id.
+        values: quaternion (w, x, y, z) and translation, world to camera.
+        camera: id of its camera.
+        name: of its photo.
+        path: where it was written; for messages.
+
+    Raises:
+        ValueError: if the quaternion is zero.
+    """
+    origin = f"image {number} of {path.name}"
+    length = np.linalg.norm(values[:4])
+    if length < 1e-9:
+        raise ValueError(
+            f"{origin} in {path.parent} has a zero quaternion; expected a rotation; mend the file"
+        )
+    rotation = Rotation.from_quat(values[:4], scalar_first=True).as_matrix()
+    return Image(origin, pose_from_extrinsics(rotation, values[4:]), camera, name)
+
+
+def point_array(coordinates: array, path: Path) -> Float64[np.ndarray, "N 3"] | None:
+    """The points of a flat array; None if there are none.
+
+    Raises:
+        ValueError: if one is not finite.
+    """
+    points = np.array(coordinates, np.float64).reshape(-1, 3)
+    if not (np.abs(points) <= LARGEST).all():
+        raise ValueError(f"{path} has a point that is not finite; expected numbers; remove it")
+    return points if len(points) else None

@@ -1,0 +1,75 @@
+"""Which layout a folder has, and its cameras by the reader of that layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from neural_sdf.photos.files.capture import Capture
+from neural_sdf.photos.files.findings import Finding
+from neural_sdf.photos.files.folder import find_set
+from neural_sdf.photos.formats import FORMATS
+from neural_sdf.scenes.cup import SHOOTS
+
+
+def recognise(path: str | Path, format: str) -> list[str]:
+    """The names in `FORMATS` of a folder's layouts; it is read as the first.
+
+    Args:
+        path: of the folder, or name of a prepared dataset.
+        format: as in `Settings`; the answer itself, unless it is "auto".
+
+    Raises:
+        ValueError: if the format is unknown or not to be recognised.
+        FileNotFoundError: if the folder is missing.
+    """
+    if format != "auto" and format not in FORMATS:
+        raise ValueError(
+            f"photo format {format!r} is unknown; expected one of"
+            f" {['auto', *SHOOTS, *FORMATS]}; set config.data.format"
+        )
+    folder = find_set(path)
+    if not str(path) or not folder.is_dir():
+        raise FileNotFoundError(
+            f"photo folder {str(path)!r} is {'a file' if folder.is_file() else 'not there'};"
+            " expected a folder of photos with cameras, or the name of a dataset; set"
+            " config.data.path"
+        )
+    if format != "auto":
+        return [format]  # the reader tells what it misses
+    names = [name for name, form in FORMATS.items() if form.recognises(folder)]
+    if not names:
+        layouts = "; ".join(f"{name}: {form.looks_for}" for name, form in FORMATS.items())
+        raise ValueError(
+            f"photo folder {folder} has the files of no known format; expected those of one"
+            f" ({layouts}); set config.data.path or config.data.format"
+        )
+    return names
+
+
+def several_layouts(names: Sequence[str]) -> Iterator[Finding]:
+    """A folder with the files of more than one layout, of which the first was read."""
+    first, *others = names
+    if others:
+        yield Finding(
+            "several-layouts",
+            "note",
+            f"the folder has the files of {' and '.join(names)}, and is read as {first}",
+            f"set config.data.format={others[0]} if its cameras are meant",
+        )
+
+
+def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
+    """The cameras of a folder, by the reader of its layout.
+
+    Args:
+        path: of the folder, or name of a prepared dataset.
+        format: as in `Settings`.
+        cameras: as in `Settings`.
+
+    Raises:
+        ValueError: as `recognise`, or if the reader cannot make sense of a file.
+        FileNotFoundError: if the folder or its camera file is missing.
+    """
+    name, *_ = recognise(path, format)
+    return FORMATS[name].read(find_set(path), cameras)
