@@ -12,6 +12,7 @@ and show them in masks.png.
 from absl import flags
 
 from neural_sdf import launch
+from neural_sdf.mistake import Mistake
 
 PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
 OUTPUT = flags.DEFINE_string("output", "", "the new folder to write")
@@ -49,7 +50,7 @@ def main() -> None:
 
     is_synthetic = FORMAT.value.startswith("synthetic")
     if bool(PATH.value) == is_synthetic:
-        raise ValueError(
+        raise Mistake(
             f"--path is {'given with --format=synthetic' if is_synthetic else 'missing'}; expected"
             " the folder of the photo set, or --format=synthetic alone for the embedded example;"
             " set one of them"
@@ -66,7 +67,7 @@ def main() -> None:
             skip_missing=SKIP_MISSING.value,
         )
     except (ValueError, FileNotFoundError) as error:
-        raise ValueError(str(error).replace("config.data.", "--")) from error
+        raise Mistake(str(error).replace("config.data.", "--")) from error
     beside = {}
     if MASKS.value != "given":
         scene = MASKING[MASKS.value](scene)

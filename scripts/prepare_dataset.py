@@ -11,6 +11,7 @@ view. TensorFlow is not needed.
 from absl import flags
 
 from neural_sdf import launch
+from neural_sdf.mistake import Mistake
 
 PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
 DATA_DIR = flags.DEFINE_string("data_dir", "", "the folder of datasets; TFDS's own if empty")
@@ -39,7 +40,7 @@ def main() -> None:
             skip_missing=SKIP_MISSING.value,
         )
     except (ValueError, FileNotFoundError) as error:
-        raise ValueError(str(error).replace("config.data.", "--")) from error
+        raise Mistake(str(error).replace("config.data.", "--")) from error
     print(f"dataset: {folder}; train on it with --config.data.path={folder}")
 
 

@@ -15,6 +15,7 @@ import functools
 from absl import flags
 
 from neural_sdf import launch
+from neural_sdf.mistake import Mistake
 
 SCENE = flags.DEFINE_enum("scene", None, ["cornell"], "a scene that is known exactly")
 WORKDIR = flags.DEFINE_string("workdir", None, "the folder of the run that train.py wrote")
@@ -37,7 +38,7 @@ def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for JAX."""
     if (SCENE.value is None) == (WORKDIR.value is None):
         given = "neither" if SCENE.value is None else "both"
-        raise ValueError(f"{given} of --scene and --workdir given; expected one; see --help")
+        raise Mistake(f"{given} of --scene and --workdir given; expected one; see --help")
 
     from neural_sdf.experiment import relight
 

@@ -14,6 +14,7 @@ import jax
 from neural_sdf.fields import FIELDS, Field
 from neural_sdf.machine.memory import gib
 from neural_sdf.machine.programs import seal_programs
+from neural_sdf.mistake import Mistake
 from neural_sdf.rendering import RENDERERS, Rendering
 from neural_sdf.scenes import DeviceFeed, Drawn, HostFeed, Scene, drawn_shapes
 from neural_sdf.training import (
@@ -49,19 +50,17 @@ def build(config: Config) -> Run:
     """Field, renderer, state and step of a config.
 
     Raises:
-        ValueError: a name or a number that cannot be used.
+        Mistake: a name or a number that cannot be used.
     """
     settings = config.train
     for name in ("steps", "batch_size", "log_every", "checkpoint_every"):
         if settings[name] < 1:
-            raise ValueError(
-                f"train {name} is {settings[name]}; expected at least 1; set config.train.{name}"
-            )
+            raise Mistake(f"train {name} is {settings[name]}; expected at least 1", setting=name)
     _check_not_negative(settings)
     if not settings.device_photos >= 0:
-        raise ValueError(
-            f"train device_photos is {settings.device_photos}; expected GiB, at least 0; set"
-            " config.train.device_photos"
+        raise Mistake(
+            f"train device_photos is {settings.device_photos}; expected GiB, at least 0",
+            setting="device_photos",
         )
     field = _chosen(FIELDS, config.field, "field")()
     render = functools.partial(_chosen(RENDERERS, config.render, "render"), field)
@@ -99,7 +98,7 @@ def compile_step(
         available: bytes that the step may take, scene and state included; None for no limit.
 
     Raises:
-        ValueError: it needs more; names the largest batch that does not.
+        Mistake: it needs more; names the largest batch that does not.
     """
 
     def lower(batch_size: int) -> jax.stages.Lowered:
@@ -137,9 +136,9 @@ def _chosen(choices: dict[str, Callable], section: Config, what: str) -> Callabl
     settings = section.to_dict()
     name = settings.pop("name")
     if name not in choices:
-        raise ValueError(
-            f"{what} name {name!r} is unknown; expected one of {sorted(choices)}; set "
-            f"config.{what}.name"
+        raise Mistake(
+            f"{what} name {name!r} is unknown; expected one of {sorted(choices)}",
+            setting=f"{what}.name",
         )
     return functools.partial(choices[name], **settings)
 
@@ -150,7 +149,6 @@ def _check_not_negative(settings: Config) -> None:
     numbers |= {f"weights.{name}": weight for name, weight in settings.weights.items()}
     for name, value in numbers.items():
         if not 0 <= value < math.inf:
-            raise ValueError(
-                f"train {name} is {value}; expected a finite number of at least 0; set "
-                f"config.train.{name}"
+            raise Mistake(
+                f"train {name} is {value}; expected a finite number of at least 0", setting=name
             )

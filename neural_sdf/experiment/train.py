@@ -14,6 +14,7 @@ from neural_sdf.experiment.build import Config, build, compile_step, photo_feed
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import replace_file, write_json
 from neural_sdf.machine.memory import available_memory, gib, host_memory
+from neural_sdf.mistake import Mistake, RunEnded, file_mistakes
 from neural_sdf.photos import Memory, load_scene, scene_memory, scene_picture
 from neural_sdf.scenes import Scene
 from neural_sdf.training import Checkpoints, MetricLog, Progress, Stop
@@ -27,14 +28,14 @@ def train(config: Config, workdir: str | Path) -> None:
     the next step.
 
     Raises:
-        ValueError: a setting or a photo set that cannot be used, a step that the memory cannot
+        Mistake: a setting or a photo set that cannot be used, a step that the memory cannot
             hold, or a workdir of another config or other photos.
-        FloatingPointError: a loss is not finite; says which, and at which step.
+        RunEnded: a loss is not finite; says which, and at which step.
     """
     check_backend()
     workdir = Path(workdir)
     if workdir.exists() and not workdir.is_dir():
-        raise ValueError(f"workdir {workdir} is a file; expected a folder; set --workdir")
+        raise Mistake(f"workdir {workdir} is a file; expected a folder", setting="workdir")
     run = build(config)
     changes = resume.changes(config.to_dict(), workdir)
     print(describe_memory(config, scene_memory(**config.data)), flush=True)
@@ -43,7 +44,8 @@ def train(config: Config, workdir: str | Path) -> None:
     print(describe_scene(scene), flush=True)
     step = compile_step(config, scene, available=available_memory())
 
-    workdir.mkdir(parents=True, exist_ok=True)
+    with file_mistakes("workdir"):
+        workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(workdir / "checkpoints")
     checkpoints.remove_unfinished()
     if checkpoints.steps():
@@ -57,7 +59,7 @@ def train(config: Config, workdir: str | Path) -> None:
         write_json(workdir / "config.json", config.to_dict())
         replace_file(workdir / "scene.png", scene_picture(scene))
     else:
-        print(f"nothing left to do up to step {steps}; to train on, raise config.train.steps")
+        print(f"nothing left to do up to step {steps}; to train on, raise train.steps")
     log = MetricLog(workdir / "metrics.jsonl", step=first)
     with (
         contextlib.closing(photo_feed(config, scene)) as photos,
@@ -84,13 +86,13 @@ def train(config: Config, workdir: str | Path) -> None:
 
 
 def check_finite(metrics: dict[str, float], step: int) -> None:
-    """Raises FloatingPointError with the step and the term if a metric is not finite."""
+    """Raises RunEnded with the step and the term if a metric is not finite."""
     bad = [name for name, value in metrics.items() if not math.isfinite(value)]
     if bad:
         terms = [name for name in bad if name != "loss"] or bad
-        raise FloatingPointError(
+        raise RunEnded(
             f"{', '.join(terms)} is not finite at step {step}; no checkpoint of it is written; "
-            "lower config.train.learning_rate, or mend the photos' masks and cameras"
+            "lower train.learning_rate, or mend the photos' masks and cameras"
         )
 
 
@@ -98,13 +100,14 @@ def describe_memory(config: Config, memory: Memory) -> str:
     """One line for a person, before photos are read: how much memory they take, and where.
 
     Raises:
-        ValueError: if the machine has less.
+        Mistake: if the machine has less.
     """
     free = host_memory()
     if free is not None and memory.reading > free:
-        raise ValueError(
+        raise Mistake(
             f"the photos need {gib(memory.reading)} of memory while they are read; expected at most"
-            f" the {gib(free)} that are free; raise config.data.downscale"
+            f" the {gib(free)} that are free",
+            setting="data.downscale",
         )
     fits = memory.kept <= config.train.device_photos * 2**30
     place = "on the device" if fits else "on the host"
@@ -115,12 +118,13 @@ def describe_memory(config: Config, memory: Memory) -> str:
 
 
 def require_masks(scene: Scene) -> None:
-    """Raises ValueError if a scene has no masks, without which nothing is learned here."""
+    """Raises Mistake if a scene has no masks, without which nothing is learned here."""
     if not scene.source.has_masks:
-        raise ValueError(
+        raise Mistake(
             "the photos have neither masks nor alpha channels, expected the outline of the object"
-            " in every photo, since training without is not supported; add masks (a folder mask/ or"
-            " masks/, mask_path in transforms.json, or RGBA photos)"
+            " in every photo, since training without is not supported",
+            remedy="add masks (a folder mask/ or masks/, mask_path in transforms.json, or RGBA"
+            " photos)",
         )
 
 

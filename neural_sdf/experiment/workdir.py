@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from neural_sdf.experiment.build import Config, Run, build
 from neural_sdf.geometry import Similarity
+from neural_sdf.mistake import Mistake, file_mistakes
 from neural_sdf.training import Checkpoints
 
 
@@ -37,14 +38,13 @@ def load_trained(workdir: str | Path, step: int | None = None) -> Trained:
     """A trained field from its workdir alone.
 
     Raises:
-        FileNotFoundError: no run or no such checkpoint there.
-        ValueError: a config or checkpoint that cannot be read.
+        Mistake: no run or no such checkpoint there, or one that cannot be read.
     """
     workdir = Path(workdir)
     path = workdir / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(
-            f"no config.json in {workdir}; expected the workdir of train.py; set --workdir"
+        raise Mistake(
+            f"no config.json in {workdir}; expected the workdir of train.py", setting="workdir"
         )
     config = ConfigDict(read_config(path))
     run = build(config)
@@ -60,7 +60,7 @@ def changes(config: dict[str, Any], workdir: Path) -> list[str]:
     The photos may have moved; whether they are the same their frame tells.
 
     Raises:
-        ValueError: another seed, data, field or batch.
+        Mistake: another seed, data, field or batch.
     """
     path = workdir / "config.json"
     if not path.exists():
@@ -70,9 +70,10 @@ def changes(config: dict[str, Any], workdir: Path) -> list[str]:
     may_change = {k for k in now if k.startswith("train.")} - {"train.batch_size"} | {"data.path"}
     refused = [change for key, change in changed.items() if key not in may_change]
     if refused:
-        raise ValueError(
-            f"{workdir} holds a run of another config ({'; '.join(refused)}); expected the same; "
-            "give a new --workdir, or delete that one"
+        raise Mistake(
+            f"{workdir} holds a run of another config ({'; '.join(refused)}); expected the same",
+            setting="workdir",
+            remedy="or delete that one",
         )
     return list(changed.values())
 
@@ -85,11 +86,12 @@ def check_same_frame(now: Similarity, before: Similarity, workdir: Path) -> None
         for (name, x), y in zip(now._asdict().items(), before, strict=True)
     ]
     if not all(same):
-        raise ValueError(
+        raise Mistake(
             f"{workdir} was trained on a region of radius {scale:.6g} about "
             f"{np.asarray(before.translation).round(6).tolist()}, these photos have radius "
             f"{float(now.scale):.6g} about {np.asarray(now.translation).round(6).tolist()}; "
-            "expected the same photos; set config.data.path, or give a new --workdir"
+            "expected the same photos",
+            setting=("path", "workdir"),
         )
 
 
@@ -97,13 +99,15 @@ def read_config(path: Path) -> dict[str, Any]:
     """The `config.json` of a run.
 
     Raises:
-        ValueError: a file that is not JSON.
+        Mistake: a file that is not JSON.
     """
+    with file_mistakes():
+        text = path.read_text()
     try:
-        return json.loads(path.read_text())
+        return json.loads(text)
     except ValueError as error:
-        raise ValueError(
-            f"{path} is not JSON ({error}); expected what train.py wrote; give a new --workdir"
+        raise Mistake(
+            f"{path} is not JSON ({error}); expected what train.py wrote", setting="workdir"
         ) from error
 
 

@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from neural_sdf.fields import Field
+from neural_sdf.mistake import Mistake
 from neural_sdf.rendering import Rendering
 from neural_sdf.scenes import Drawn, Scene, drawn_batch, sample_batch
 from neural_sdf.tracing import MAX_STEPS, DistanceGrid, refresh, sample_grid
@@ -78,13 +79,13 @@ def train_step(
         sharpness: α of the mask loss at a step.
 
     Raises:
-        ValueError: a weight for a loss that does not exist.
+        Mistake: a weight for a loss that does not exist.
     """
     unknown = sorted(set(weights) - set(LOSSES))
     if unknown:
-        raise ValueError(
-            f"loss name {unknown[0]!r} is unknown; expected some of {sorted(LOSSES)}; set "
-            "config.train.weights"
+        raise Mistake(
+            f"loss name {unknown[0]!r} is unknown; expected some of {sorted(LOSSES)}",
+            setting="weights",
         )
 
     def total(
@@ -153,12 +154,11 @@ def adam(
         final: of the cosine.
 
     Raises:
-        ValueError: an unknown decay.
+        Mistake: an unknown decay.
     """
     if decay not in ("cosine", "halving"):
-        raise ValueError(
-            f"decay {decay!r} is unknown; expected one of ['cosine', 'halving']; set "
-            "config.train.decay"
+        raise Mistake(
+            f"decay {decay!r} is unknown; expected one of ['cosine', 'halving']", setting="decay"
         )
     after = max(steps - warmup, 1)
     if decay == "cosine":

@@ -23,6 +23,7 @@ from neural_sdf.experiment.export import export_mesh
 from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.fields import FIELDS
+from neural_sdf.mistake import Mistake, RunEnded
 from neural_sdf.photos import load_scene
 from neural_sdf.photos.prepare import prepare_dataset
 from neural_sdf.rendering import RENDERERS
@@ -127,12 +128,10 @@ def test_time_and_memory_of_the_step_are_told_before_training(tmp_path, capsys):
 def test_batch_that_memory_cannot_hold_is_refused_with_one_that_fits():
     config = synthetic(train__batch_size=4096)
     scene = load_scene(**config.data)
-    words = (
-        r"batch_size 4096 needs .* expected at most the 0\.00 GiB .* config.train.batch_size=\d+"
-    )
-    with pytest.raises(ValueError, match=words) as caught:
+    words = r"batch_size 4096 needs .* expected at most the 0\.00 GiB .* set batch_size=\d+"
+    with pytest.raises(Mistake, match=words) as caught:
         compile_step(config, scene, available=5_000_000)
-    fitting = int(str(caught.value).partition("batch_size=")[2].split(",")[0])
+    fitting = int(str(caught.value).partition("batch_size=")[2].split(";")[0])
     smaller = synthetic(train__batch_size=fitting)
     assert compile_step(smaller, scene, available=5_000_000)
 
@@ -163,18 +162,18 @@ def test_longer_run_goes_on_from_the_checkpoint(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"field__name": "mpl"}, ["field name 'mpl'", str(sorted(FIELDS)), "config.field.name"]),
+        ({"field__name": "mpl"}, ["field name 'mpl'", str(sorted(FIELDS)), "set field.name"]),
         (
             {"render__name": "volume"},
-            ["render name 'volume'", str(sorted(RENDERERS)), "config.render.name"],
+            ["render name 'volume'", str(sorted(RENDERERS)), "set render.name"],
         ),
-        ({"train__decay": "steep"}, ["decay 'steep'", "cosine", "config.train.decay"]),
-        ({"train__steps": 0}, ["steps is 0", "at least 1", "config.train.steps"]),
-        ({"train__batch_size": -1}, ["batch_size is -1", "at least 1", "config.train.batch_size"]),
-        ({"train__learning_rate": -1.0}, ["learning_rate is -1", "config.train.learning_rate"]),
-        ({"train__warmup": -1}, ["warmup is -1", "config.train.warmup"]),
-        ({"train__weights__mask": -1.0}, ["weights.mask is -1", "config.train.weights.mask"]),
-        ({"field__width": 0}, ["field width is 0", "config.field.width"]),
+        ({"train__decay": "steep"}, ["decay 'steep'", "cosine", "set decay"]),
+        ({"train__steps": 0}, ["steps is 0", "at least 1", "set steps"]),
+        ({"train__batch_size": -1}, ["batch_size is -1", "at least 1", "set batch_size"]),
+        ({"train__learning_rate": -1.0}, ["learning_rate is -1", "set learning_rate"]),
+        ({"train__warmup": -1}, ["warmup is -1", "set warmup"]),
+        ({"train__weights__mask": -1.0}, ["weights.mask is -1", "set weights.mask"]),
+        ({"field__width": 0}, ["field width is 0", "set width"]),
         ({"data__format": "mvs"}, ["'mvs'", "idr", "transforms", "config.data.format"]),
         (
             {"data__format": "auto", "data__path": "no/such/folder"},
@@ -184,7 +183,7 @@ def test_longer_run_goes_on_from_the_checkpoint(tmp_path, capsys):
 )
 def test_setting_that_cannot_be_used_is_named_and_nothing_is_written(tmp_path, changes, words):
     workdir = tmp_path / "run"
-    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+    with pytest.raises(Mistake) as caught:
         train(synthetic(**changes), workdir)
     for word in words:
         assert word in str(caught.value)
@@ -193,7 +192,7 @@ def test_setting_that_cannot_be_used_is_named_and_nothing_is_written(tmp_path, c
 
 def test_a_workdir_that_is_a_file_is_refused_at_once(tmp_path):
     (tmp_path / "run").write_text("notes")
-    with pytest.raises(ValueError, match=r"run is a file; expected a folder; set --workdir"):
+    with pytest.raises(Mistake, match=r"run is a file; expected a folder; set workdir"):
         train(synthetic(), tmp_path / "run")
     assert (tmp_path / "run").read_text() == "notes"
 
@@ -201,7 +200,7 @@ def test_a_workdir_that_is_a_file_is_refused_at_once(tmp_path):
 def test_photos_without_masks_are_refused_before_anything_is_written(tmp_path, idr_folder):
     shutil.rmtree(idr_folder / "mask")
     config = config_of("photos", data__path=str(idr_folder), data__downscale=1)
-    with pytest.raises(ValueError, match=r"neither masks nor alpha .*; add masks"):
+    with pytest.raises(Mistake, match=r"neither masks nor alpha .*; add masks"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -250,7 +249,7 @@ def test_a_run_draws_its_scene(finished):
 )
 def test_workdir_of_another_run_is_refused_and_left_alone(finished, changes, words):
     before = contents(finished)
-    with pytest.raises(ValueError, match=f"{words}.*--workdir"):
+    with pytest.raises(Mistake, match=f"{words}.*set workdir"):
         train(synthetic(train__steps=6, **changes), finished)
     assert contents(finished) == before
 
@@ -271,7 +270,7 @@ def test_photos_that_moved_are_found_and_other_photos_refused(tmp_path, transfor
             row[3] *= 2
     (tmp_path / "moved/transforms.json").write_text(json.dumps(document))
     before = contents(tmp_path / "run")
-    with pytest.raises(ValueError, match=r"was trained on a region of radius .* the same photos"):
+    with pytest.raises(Mistake, match=r"was trained on a region of radius .* the same photos"):
         train(config_of("photos", **moved | {"train__steps": 3}), tmp_path / "run")
     assert contents(tmp_path / "run") == before
 
@@ -284,7 +283,7 @@ def test_loss_that_is_not_finite_stops_the_run_before_a_checkpoint(tmp_path, mon
 
     monkeypatch.setitem(LOSSES, "eikonal", poisoned)
     config = synthetic(train__steps=16, train__checkpoint_every=1)
-    with pytest.raises(FloatingPointError, match="eikonal is not finite at step 3; no checkpoint"):
+    with pytest.raises(RunEnded, match="eikonal is not finite at step 3; no checkpoint"):
         train(config, tmp_path)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.steps() == [1, 2]
@@ -306,7 +305,7 @@ def test_signals_are_given_back_after_a_run(tmp_path):
     ids=["evaluate", "export"],
 )
 def test_workdir_that_is_not_one_is_refused(tmp_path, work):
-    with pytest.raises(FileNotFoundError, match=r"no config.json in .*; set --workdir"):
+    with pytest.raises(Mistake, match=r"no config.json in .*; set workdir"):
         work(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -319,7 +318,7 @@ def test_workdir_that_is_not_one_is_refused(tmp_path, work):
 def test_empty_checkpoint_folder_is_one_message_and_nothing_is_written(finished, tmp_path, work):
     (tmp_path / "config.json").write_bytes((finished / "config.json").read_bytes())
     (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint in .*checkpoints; .*train first"):
+    with pytest.raises(Mistake, match=r"no checkpoint in .*checkpoints; .*train first"):
         work(tmp_path)
     assert {path.name for path in tmp_path.rglob("*")} == {"config.json", "checkpoints"}
 
@@ -359,25 +358,25 @@ def test_programs_serve_every_checkpoint(finished, programs, tmp_path):
 
 def test_config_file_that_is_no_json_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"seed": 0, "da')
-    with pytest.raises(ValueError, match=r"config.json is not JSON .*; expected what train.py"):
+    with pytest.raises(Mistake, match=r"config.json is not JSON .*; expected what train.py"):
         evaluate(tmp_path)
 
 
 def test_step_that_was_not_saved_is_answered_with_those_that_were(finished):
-    with pytest.raises(FileNotFoundError, match=r"step 3 .*; it has \[2, 4\]"):
+    with pytest.raises(Mistake, match=r"step 3 .*; it has \[2, 4\]"):
         evaluate(finished, step=3)
 
 
 def test_evaluation_without_held_out_views_says_how_to_hold_some_out(tmp_path, transforms_folder):
     where = {"data__path": str(transforms_folder), "data__holdout_every": 0}
     train(config_of("photos", train__steps=1, **where), tmp_path / "run")
-    with pytest.raises(ValueError, match=r"none of 12 views is held out; .*holdout_every"):
+    with pytest.raises(Mistake, match=r"none of 12 views is held out; .*holdout_every"):
         evaluate(tmp_path / "run")
     assert not (tmp_path / "run/eval").exists()
 
 
 def test_reference_that_is_missing_is_named(finished):
-    with pytest.raises((ValueError, FileNotFoundError), match=r"no_such_mesh\.ply"):
+    with pytest.raises(Mistake, match=r"no_such_mesh\.ply"):
         evaluate(finished, reference=finished / "no_such_mesh.ply")
 
 
@@ -392,18 +391,18 @@ def test_field_without_a_surface_is_refused_at_export_and_leaves_no_file(finishe
     checkpoints.save(state._replace(params=outside), frame)
     checkpoints.close()
     (tmp_path / "config.json").write_text(config.to_json_best_effort())
-    with pytest.raises(ValueError, match=r"no surface .* train longer"):
+    with pytest.raises(Mistake, match=r"no surface .* train longer"):
         export_mesh(tmp_path, tmp_path / "mesh.glb", resolution=16)
     assert not (tmp_path / "mesh.glb").exists()
 
 
 @pytest.mark.parametrize("resolution", [1, 0, -5])
 def test_mesh_of_less_than_two_cells_is_refused(finished, tmp_path, resolution):
-    with pytest.raises(ValueError, match=f"resolution is {resolution}; expected at least 2"):
+    with pytest.raises(Mistake, match=f"resolution is {resolution}; expected at least 2"):
         export_mesh(finished, tmp_path / "mesh.ply", resolution=resolution)
     assert not list(tmp_path.iterdir())
 
 
 def test_unknown_mesh_suffix_is_refused_before_anything_is_loaded(tmp_path):
-    with pytest.raises(ValueError, match=r"\.xyz"):
+    with pytest.raises(Mistake, match=r"\.xyz"):
         export_mesh(tmp_path, tmp_path / "mesh.xyz")

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+from neural_sdf.mistake import Mistake
+
 MOST_LISTED = 5  # faults of one kind spelled out in a message
 
 
@@ -39,7 +41,7 @@ class Finding(NamedTuple):
 Report = Callable[[Finding], None]
 
 
-class DataError(ValueError):
+class DataError(Mistake):
     """A photo set that cannot be used, with the finding that says why."""
 
     def __init__(self, finding: Finding) -> None:
