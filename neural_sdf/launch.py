@@ -155,6 +155,8 @@ def _parse_flags(required: Sequence[str]) -> None:
 
 def _flag_mistake(error: Exception) -> str:
     """What was wrong with the flags or the config; ml_collections quotes tracebacks around it."""
+    if isinstance(error, Mistake):
+        return str(error)
     text = _innermost_text(error)
     first, last = text.partition("\n")[0], text.strip().rpartition("\n")[2].strip()
     where = traceback.extract_tb(error.__traceback__)[-1]

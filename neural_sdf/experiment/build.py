@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from neural_sdf.experiment.choices import check_settings, chosen
 from neural_sdf.fields import FIELDS, Field
 from neural_sdf.machine.memory import gib
 from neural_sdf.machine.programs import seal_programs
@@ -62,9 +63,10 @@ def build(config: Config) -> Run:
             f"train device_photos is {settings.device_photos}; expected GiB, at least 0",
             setting="device_photos",
         )
-    field = _chosen(FIELDS, config.field, "field")()
-    render = functools.partial(_chosen(RENDERERS, config.render, "render"), field)
-    coarse = functools.partial(render, **settings.march.to_dict())
+    field = chosen(FIELDS, config.field, "field")()
+    check_coarse(config)
+    render = functools.partial(chosen(RENDERERS, config.render, "render"), field)
+    coarse = functools.partial(render, **settings.render)
     optimizer = adam(
         learning_rate=settings.learning_rate,
         steps=settings.steps,
@@ -85,6 +87,14 @@ def build(config: Config) -> Run:
     init = jax.jit(functools.partial(init_state, field, optimizer))
     init = functools.partial(init, jax.random.key(config.seed))
     return Run(field, render, init, step)
+
+
+def check_coarse(config: Config) -> None:
+    """Refuses what training lays over the settings of the renderer, if it is none of them."""
+    name = config.render.get("name")
+    if name in RENDERERS:
+        settings = config.train.render.to_dict()
+        check_settings(RENDERERS[name], settings, f"render {name}", "train.render")
 
 
 def compile_step(
@@ -129,18 +139,6 @@ def photo_feed(config: Config, scene: Scene) -> DeviceFeed | HostFeed:
     if fits_device(config, scene):
         return DeviceFeed(scene)
     return HostFeed(scene, config.train.batch_size, lambda step: step_keys(config.seed, step)[0])
-
-
-def _chosen(choices: dict[str, Callable], section: Config, what: str) -> Callable:
-    """The constructor that a config section names, with the section's settings."""
-    settings = section.to_dict()
-    name = settings.pop("name")
-    if name not in choices:
-        raise Mistake(
-            f"{what} name {name!r} is unknown; expected one of {sorted(choices)}",
-            setting=f"{what}.name",
-        )
-    return functools.partial(choices[name], **settings)
 
 
 def _check_not_negative(settings: Config) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 
 from neural_sdf.experiment import workdir as resume
 from neural_sdf.experiment.build import Config, build, compile_step, photo_feed
+from neural_sdf.experiment.defaults import flat
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import replace_file, write_json
 from neural_sdf.machine.memory import available_memory, gib, host_memory
-from neural_sdf.mistake import Mistake, RunEnded, file_mistakes
+from neural_sdf.mistake import Mistake, RunEnded, file_mistakes, within
 from neural_sdf.photos import Memory, load_scene, scene_memory, scene_picture
 from neural_sdf.scenes import Scene
 from neural_sdf.training import Checkpoints, MetricLog, Progress, Stop
@@ -33,13 +34,14 @@ def train(config: Config, workdir: str | Path) -> None:
         RunEnded: a loss is not finite; says which, and at which step.
     """
     check_backend()
-    workdir = Path(workdir)
+    config, workdir = resume.whole(flat(config.to_dict())), Path(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise Mistake(f"workdir {workdir} is a file; expected a folder", setting="workdir")
     run = build(config)
     changes = resume.changes(config.to_dict(), workdir)
-    print(describe_memory(config, scene_memory(**config.data)), flush=True)
-    scene = load_scene(**config.data)
+    with within("data"):
+        print(describe_memory(config, scene_memory(**config.data)), flush=True)
+        scene = load_scene(**config.data)
     require_masks(scene)
     print(describe_scene(scene), flush=True)
     step = compile_step(config, scene, available=available_memory())
@@ -107,7 +109,7 @@ def describe_memory(config: Config, memory: Memory) -> str:
         raise Mistake(
             f"the photos need {gib(memory.reading)} of memory while they are read; expected at most"
             f" the {gib(free)} that are free",
-            setting="data.downscale",
+            setting="downscale",
         )
     fits = memory.kept <= config.train.device_photos * 2**30
     place = "on the device" if fits else "on the host"
