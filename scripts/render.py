@@ -33,6 +33,10 @@ VIEW = flags.DEFINE_integer(
     "view", None, "whose photo's camera sees the field; by default the first held-out one"
 )
 
+PATH = flags.DEFINE_string(
+    "path", None, "the folder of the photos, if it is no longer where it was"
+)
+
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for JAX."""
@@ -44,7 +48,7 @@ def main() -> None:
 
     render = relight.render_cornell
     if WORKDIR.value is not None:
-        shown = {"radiance": RADIANCE.value, "view": VIEW.value}
+        shown = {"radiance": RADIANCE.value, "view": VIEW.value, "path": PATH.value}
         render = functools.partial(relight.render_trained, WORKDIR.value, **shown)
     render(OUTPUT.value, size=SIZE.value, num_samples=SAMPLES.value, num_bounces=BOUNCES.value)
 

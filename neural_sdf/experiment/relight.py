@@ -14,13 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from neural_sdf.experiment.workdir import load_trained
+from neural_sdf.experiment.workdir import load_same_scene, load_trained
 from neural_sdf.geometry import Rays
 from neural_sdf.launch import check_backend
 from neural_sdf.light import cornell, path_trace, relight, render_samples
 from neural_sdf.machine.files import write_png
 from neural_sdf.mistake import Mistake
-from neural_sdf.photos import load_scene
 from neural_sdf.scenes import Scene, background_colour
 from neural_sdf.scenes.colour import srgb_from_linear
 
@@ -65,6 +64,7 @@ def render_trained(
     *,
     radiance: str,
     view: int | None = None,
+    path: str | Path | None = None,
     size: int,
     num_samples: int,
     num_bounces: int,
@@ -77,6 +77,7 @@ def render_trained(
         radiance: what the field's radiance is taken for: "albedo", paint in a studio, or
             "emission", light of its own, which gives the ordinary render.
         view: position of the photo in the order of the files; the first held-out one if None.
+        path: folder of the photos; where training found them if None.
         size: longer side, pixels.
         num_samples: rays a pixel.
         num_bounces: of each path.
@@ -87,7 +88,7 @@ def render_trained(
     output = _checked(output)
     check_backend()
     trained = load_trained(workdir)
-    scene = load_scene(**trained.config.data)
+    scene = load_same_scene(trained, workdir, path)
     index = _position(scene, view)
     field, pose = trained.run.field, np.asarray(scene.scene_from_camera[index])
     setting = relight.SETTINGS[radiance](field, pose, background_colour(scene))

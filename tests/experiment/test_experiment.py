@@ -42,8 +42,11 @@ TINY = {
     "train.warmup": 1,
     "train.log_every": 1,
     "train.checkpoint_every": 2,
-    "train.march.max_steps": 8,
+    "train.render.max_steps": 8,
 }
+
+
+FEW = {"size": 8, "num_samples": 1, "num_bounces": 1}
 
 
 def config_of(name: str, **changes):
@@ -270,9 +273,61 @@ def test_photos_that_moved_are_found_and_other_photos_refused(tmp_path, transfor
             row[3] *= 2
     (tmp_path / "moved/transforms.json").write_text(json.dumps(document))
     before = contents(tmp_path / "run")
-    with pytest.raises(Mistake, match=r"was trained on a region of radius .* the same photos"):
-        train(config_of("photos", **moved | {"train__steps": 3}), tmp_path / "run")
+    for work in (
+        lambda run: train(config_of("photos", **moved | {"train__steps": 3}), run),
+        evaluate,
+        lambda run: evaluate(run, path=tmp_path / "moved"),
+        lambda run: relight.render_trained(run, tmp_path / "a.png", radiance="albedo", **FEW),
+    ):
+        with pytest.raises(Mistake, match=r"was trained on a region of radius .* the same photos"):
+            work(tmp_path / "run")
     assert contents(tmp_path / "run") == before
+
+
+def test_masks_that_moved_are_refused_by_all_that_reads_photos(tmp_path, transforms_folder):
+    train(config_of("photos", data__path=str(transforms_folder), train__steps=1), tmp_path / "run")
+    for path in (transforms_folder / "images").glob("*.png"):
+        rgba = np.asarray(Image.open(path))
+        Image.fromarray(np.roll(rgba, 4, axis=1)).save(path)
+    with pytest.raises(Mistake, match=r"was trained on .* set path or workdir"):
+        evaluate(tmp_path / "run")
+    with pytest.raises(Mistake, match=r"was trained on .* set path or workdir"):
+        relight.render_trained(tmp_path / "run", tmp_path / "a.png", radiance="albedo", **FEW)
+
+
+def test_a_picture_of_photos_that_moved_is_made_from_their_new_place(tmp_path, transforms_folder):
+    train(config_of("photos", data__path=str(transforms_folder), train__steps=1), tmp_path / "run")
+    transforms_folder.rename(tmp_path / "moved")
+    output = tmp_path / "a.png"
+    moved = {"path": tmp_path / "moved", "radiance": "albedo"}
+    relight.render_trained(tmp_path / "run", output, **moved, **FEW)
+    assert output.is_file()
+
+
+def test_run_with_keys_missing_from_its_config_file_goes_on_and_is_evaluated(
+    tmp_path, capsys, edit_json
+):
+    train(synthetic(train__steps=1), tmp_path)
+
+    def age(config):
+        for section, key in (("data", "mask_shows"), ("field", "radius"), ("train", "cameras")):
+            del config[section][key]
+        config["train"]["march"] = config["train"].pop("render")
+        config["data"]["flip"] = 3
+
+    edit_json(tmp_path / "config.json", age)
+    filled = "data.mask_shows='object', train.cameras.name='given' filled in"
+    told = "data.flip=3 dropped"
+    capsys.readouterr()
+    assert evaluate(tmp_path, resolution=16)["step"] == 1
+    said = capsys.readouterr().out
+    assert "config.json of an older version: " in said and told in said
+    assert all(words in said for words in ("field.radius=0.6", *filled.split(", ")))
+    train(synthetic(train__steps=2), tmp_path)
+    assert re.search(
+        "resuming after step 1; config.json of .*train.steps: 1 -> 2\n", capsys.readouterr().out
+    )
+    assert json.loads((tmp_path / "config.json").read_text())["field"]["radius"] == 0.6
 
 
 def test_loss_that_is_not_finite_stops_the_run_before_a_checkpoint(tmp_path, monkeypatch):
@@ -341,7 +396,6 @@ def programs(tmp_path) -> Iterator[Path]:
 
 def test_programs_serve_every_checkpoint(finished, programs, tmp_path):
     """None has the parameters of one baked in, so that the second compiles nothing."""
-    few = {"radiance": "albedo", "size": 8, "num_samples": 1, "num_bounces": 1}
 
     def use(step: int) -> set[str]:
         evaluate(finished, step=step, resolution=16)
@@ -349,7 +403,7 @@ def test_programs_serve_every_checkpoint(finished, programs, tmp_path):
         with pytest.MonkeyPatch.context() as patch:  # a picture is of the latest
             load = functools.partial(load_trained, step=step)
             patch.setattr(relight, "load_trained", load)
-            relight.render_trained(finished, tmp_path / "picture.png", **few)
+            relight.render_trained(finished, tmp_path / "picture.png", radiance="albedo", **FEW)
         return {path.name for path in programs.glob("*-cache")}
 
     first = use(4)
