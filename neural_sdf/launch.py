@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from absl import flags
 
 from neural_sdf.machine.programs import keep_programs
-from neural_sdf.mistake import Mistake, RunEnded
+from neural_sdf.mistake import Doubt, Mistake, RunEnded
 
 # XLA's YNN reduce fusion for CPUs returns wrong sums (jaxlib 0.10.2, jax-ml/jax#39103) and drops
 # NaN from max and min (0.10.1 to 0.12.0.1, openxla/xla#21461), both without an error. An XLA
@@ -114,7 +114,7 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Mistake as error:
-        _exit(f"error: {error.told(_as_typed)}", 2)
+        _exit(f"error: {error.told(as_typed)}", 2)
     except RunEnded as error:
         _exit(f"error: {error}", 1)
     sys.exit(0)
@@ -129,9 +129,11 @@ def _warning_line(
 ) -> str:
     """A warning as it is shown: one line, with its place in the code only if it is not our own."""
     del line
-    ours = category is UserWarning and Path(__file__).resolve().parent in Path(filename).parents
+    inside = Path(__file__).resolve().parent in Path(filename).parents
+    ours = inside and category in (UserWarning, Doubt)
     where = "" if ours else f"{filename}, line {lineno}: {category.__name__}: "
-    return f"warning: {where}{' '.join(str(message).split())}\n"
+    text = message.told(as_typed) if isinstance(message, Doubt) else str(message)
+    return f"warning: {where}{' '.join(text.split())}\n"
 
 
 def _exit(message: str, status: int) -> NoReturn:
@@ -175,15 +177,14 @@ def _innermost_text(error: BaseException) -> str:
     return _innermost_text(message) if isinstance(message, BaseException) else str(message)
 
 
-def _as_typed(setting: str) -> str:
+def as_typed(setting: str) -> str:
     """A setting as the flag of this command that gives it; as it is if there is none."""
-    name, equals, value = setting.partition("=")
-    flag = name.rpartition(".")[2]
+    flag = setting.rpartition(".")[2]
     if flag in flags.FLAGS:
-        return f"--{flag}{equals}{value}"
+        return f"--{flag}"
     config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
-    keys = [key for key in _dotted(config or {}) if f".{key}".endswith(f".{name}")]
-    return " or ".join(f"--config.{key}{equals}{value}" for key in keys) or setting
+    keys = [key for key in _dotted(config or {}) if f".{key}".endswith(f".{setting}")]
+    return " or ".join(f"--config.{key}" for key in keys) or setting
 
 
 def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

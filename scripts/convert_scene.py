@@ -56,18 +56,15 @@ def main() -> None:
             " set one of them"
         )
     new_folder(OUTPUT.value)  # refuses what is there before any long work
-    try:
-        scene = load_scene(
-            PATH.value,
-            format=FORMAT.value,
-            cameras=CAMERAS.value,
-            downscale=DOWNSCALE.value,
-            mask_shows=MASK_SHOWS.value,
-            background=BACKGROUND.value,
-            skip_missing=SKIP_MISSING.value,
-        )
-    except (ValueError, FileNotFoundError) as error:
-        raise Mistake(str(error).replace("config.data.", "--")) from error
+    scene = load_scene(
+        PATH.value,
+        format=FORMAT.value,
+        cameras=CAMERAS.value,
+        downscale=DOWNSCALE.value,
+        mask_shows=MASK_SHOWS.value,
+        background=BACKGROUND.value,
+        skip_missing=SKIP_MISSING.value,
+    )
     beside = {}
     if MASKS.value != "given":
         scene = MASKING[MASKS.value](scene)

@@ -38,13 +38,10 @@ def main() -> None:
             " there",
             setting="output",
         )
-    try:
-        report = inspect_scene(
-            PATH.value, format=FORMAT.value, cameras=CAMERAS.value, mask_shows=MASK_SHOWS.value
-        )
-    except (ValueError, FileNotFoundError) as error:
-        raise Mistake(str(error).replace("config.data.", "--")) from error
-    print(as_json(report) if JSON.value else as_text(report))
+    report = inspect_scene(
+        PATH.value, format=FORMAT.value, cameras=CAMERAS.value, mask_shows=MASK_SHOWS.value
+    )
+    print(as_json(report) if JSON.value else as_text(report, launch.as_typed))
     if OUTPUT.value and report.scene is not None:
         replace_file(picture, scene_picture(report.scene))
         print(f"picture: {picture}", file=sys.stderr)

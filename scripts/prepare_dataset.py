@@ -11,7 +11,6 @@ view. TensorFlow is not needed.
 from absl import flags
 
 from neural_sdf import launch
-from neural_sdf.mistake import Mistake
 
 PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
 DATA_DIR = flags.DEFINE_string("data_dir", "", "the folder of datasets; TFDS's own if empty")
@@ -29,18 +28,15 @@ def main() -> None:
     from neural_sdf.photos.files.folder import datasets_folder
     from neural_sdf.photos.prepare import prepare_dataset
 
-    try:
-        folder = prepare_dataset(
-            PATH.value,
-            DATA_DIR.value or datasets_folder(),
-            name=NAME.value,
-            format=FORMAT.value,
-            cameras=CAMERAS.value,
-            mask_shows=MASK_SHOWS.value,
-            skip_missing=SKIP_MISSING.value,
-        )
-    except (ValueError, FileNotFoundError) as error:
-        raise Mistake(str(error).replace("config.data.", "--")) from error
+    folder = prepare_dataset(
+        PATH.value,
+        DATA_DIR.value or datasets_folder(),
+        name=NAME.value,
+        format=FORMAT.value,
+        cameras=CAMERAS.value,
+        mask_shows=MASK_SHOWS.value,
+        skip_missing=SKIP_MISSING.value,
+    )
     print(f"dataset: {folder}; train on it with --config.data.path={folder}")
 
 

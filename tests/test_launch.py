@@ -263,10 +263,10 @@ def test_flag_set_too_late_is_caught_by_the_check():
 
 
 def test_a_warning_of_our_own_is_one_line_without_its_place_in_the_code(folder):
-    finding = "Finding('empty-masks', 'warning', 'masks are empty', 'make them anew')"
+    finding = "Finding('empty-masks', 'warning', 'masks are empty', 'set <field.width> anew')"
     do = f"from neural_sdf.photos.files.findings import *; settle({finding})"
     result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
-    assert result.stderr == "warning: masks are empty; make them anew\n"
+    assert result.stderr == "warning: masks are empty; set --config.field.width anew\n"
 
 
 def test_a_warning_of_others_says_where_it_is_from(folder):

@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from neural_sdf.mistake import Mistake, file_mistakes, within
+from neural_sdf.mistake import Doubt, Mistake, file_mistakes, within
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,7 @@ from neural_sdf.mistake import Mistake, file_mistakes, within
         (Mistake("downscale is 0", setting="downscale"), "downscale is 0; set downscale"),
         (Mistake("no region", setting=("box", "radius")), "no region; set box or radius"),
         (Mistake("no masks", remedy="add masks"), "no masks; add masks"),
+        (Mistake("no region; set <box>, or <centre>"), "no region; set box, or centre"),
         (Mistake("too large", setting="a=2", remedy="the most"), "too large; set a=2; the most"),
     ],
 )
@@ -23,6 +24,12 @@ def test_mistake_names_its_settings_and_its_remedy_in_one_line(mistake, sentence
 def test_mistake_is_a_value_error_for_a_caller_in_python():
     with pytest.raises(ValueError, match="given"):
         raise Mistake("given")
+
+
+def test_a_doubt_is_told_as_a_mistake_is():
+    doubt = Doubt("cameras are inside", remedy="set <radius> to the object's own")
+    assert doubt.told(lambda name: f"--{name}").endswith("; set --radius to the object's own")
+    assert str(doubt).endswith("; set radius to the object's own")
 
 
 def test_mistake_within_a_section_is_told_with_the_section():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, View
 from neural_sdf.photos.files.findings import DataError, Finding, Report, settle_but_masks
 from neural_sdf.photos.files.folder import find_set
@@ -71,8 +72,8 @@ def load_scene(
         first, both groups in file order.
 
     Raises:
-        ValueError: if a setting, a camera, an image or the set as a whole is not what it should be.
-        FileNotFoundError: if the folder or its camera file is missing.
+        Mistake: if a setting, a camera, an image or the set as a whole is not what it should be.
+        Mistake: if the folder or its camera file is missing.
     """
     settings = locals()
     del settings["path"]
@@ -88,8 +89,8 @@ def scene_memory(path: str | Path, **settings: Any) -> Memory:
     """How much memory `load_scene` of the same settings takes for pixels, before it reads them.
 
     Raises:
-        ValueError: as `load_scene` does of files that are missing or cannot be used.
-        FileNotFoundError: as `load_scene` does.
+        Mistake: as `load_scene` does of files that are missing or cannot be used.
+        Mistake: as `load_scene` does.
     """
     downscale = settings.get("downscale", 1)
     if settings.get("format") in SHOOTS:
@@ -139,8 +140,8 @@ def survey(
         The scene of all usable views; None if none is, or no region of interest is found.
 
     Raises:
-        ValueError: for a setting out of range, or files that the reader cannot make sense of.
-        FileNotFoundError: if the folder or its camera file is missing.
+        Mistake: for a setting out of range, or files that the reader cannot make sense of.
+        Mistake: if the folder or its camera file is missing.
     """
     _check_settings(downscale, background, mask_shows)
     centre, radius = given_region(centre, radius, box)
@@ -197,29 +198,29 @@ def recognise(path: str | Path, format: str) -> str:
     """The name in `FORMATS` of a folder's layout.
 
     Raises:
-        ValueError: if the format is unknown or not to be recognised.
-        FileNotFoundError: if the folder is missing.
+        Mistake: if the format is unknown or not to be recognised.
+        Mistake: if the folder is missing.
     """
     if format != "auto" and format not in FORMATS:
-        raise ValueError(
+        raise Mistake(
             f"photo format {format!r} is unknown; expected one of"
-            f" {['auto', *SHOOTS, *FORMATS]}; set config.data.format"
+            f" {['auto', *SHOOTS, *FORMATS]}; set <format>"
         )
     folder = find_set(path)
     if not str(path) or not folder.is_dir():
-        raise FileNotFoundError(
+        raise Mistake(
             f"photo folder {str(path)!r} is {'a file' if folder.is_file() else 'not there'};"
             " expected a folder of photos with cameras, or the name of a dataset; set"
-            " config.data.path"
+            " <path>"
         )
     if format != "auto":
         return format  # some folders hold several layouts; the reader tells what it misses
     names = [name for name, form in FORMATS.items() if form.recognises(folder)]
     if len(names) != 1:
         layouts = "; ".join(f"{name}: {form.looks_for}" for name, form in FORMATS.items())
-        raise ValueError(
+        raise Mistake(
             f"photo folder {folder} has the files of {' and '.join(names) or 'no known format'};"
-            f" expected those of one ({layouts}); set config.data.path or config.data.format"
+            f" expected those of one ({layouts}); set <path> or <format>"
         )
     return names[0]
 
@@ -255,18 +256,18 @@ def held_out_views(
     """Which views are held out: the chosen ones, else the test split, else one in every so many.
 
     Raises:
-        ValueError: if a chosen view does not exist, or none is left for training.
+        Mistake: if a chosen view does not exist, or none is left for training.
     """
     if every < 0 or offset < 0:
-        raise ValueError(
+        raise Mistake(
             f"holdout_every {every}, holdout_offset {offset}: expected 0 or more; set"
-            " config.data.holdout_every and config.data.holdout_offset"
+            " <holdout_every> and <holdout_offset>"
         )
     strange = [index for index in chosen if not 0 <= index < len(views)]
     if strange:
-        raise ValueError(
+        raise Mistake(
             f"held-out views {strange} do not exist; expected 0 to {len(views) - 1}, in file order;"
-            " set config.data.holdout_views"
+            " set <holdout_views>"
         )
     held_out = np.array([view.is_test for view in views], bool)
     if chosen:
@@ -274,9 +275,9 @@ def held_out_views(
     elif every and not held_out.any():
         held_out[offset::every] = True
     if held_out.all():
-        raise ValueError(
+        raise Mistake(
             f"all {len(views)} views are held out; expected at least one for training; set"
-            " config.data.holdout_views, or config.data.holdout_every=0 to hold out none"
+            " <holdout_views>, or <holdout_every>=0 to hold out none"
         )
     return held_out
 
@@ -302,13 +303,10 @@ def _without(views: Sequence[View], bad: set[str]) -> list[View]:
 
 def _check_settings(downscale: int, background: float, mask_shows: str) -> None:
     if downscale < 1:
-        raise ValueError(f"downscale {downscale}: expected 1 or more; set config.data.downscale")
+        raise Mistake(f"downscale {downscale}: expected 1 or more; set <downscale>")
     if not 0 <= background <= 1:
-        raise ValueError(
-            f"background {background}: expected 0 (black) to 1 (white); set config.data.background"
-        )
+        raise Mistake(f"background {background}: expected 0 (black) to 1 (white); set <background>")
     if mask_shows not in MASKS_SHOW:
-        raise ValueError(
-            f"mask_shows {mask_shows!r}: expected one of {list(MASKS_SHOW)}; set"
-            " config.data.mask_shows"
+        raise Mistake(
+            f"mask_shows {mask_shows!r}: expected one of {list(MASKS_SHOW)}; set <mask_shows>"
         )

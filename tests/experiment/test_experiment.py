@@ -177,10 +177,10 @@ def test_longer_run_goes_on_from_the_checkpoint(tmp_path, capsys):
         ({"train__warmup": -1}, ["warmup is -1", "set warmup"]),
         ({"train__weights__mask": -1.0}, ["weights.mask is -1", "set weights.mask"]),
         ({"field__width": 0}, ["field width is 0", "set width"]),
-        ({"data__format": "mvs"}, ["'mvs'", "idr", "transforms", "config.data.format"]),
+        ({"data__format": "mvs"}, ["'mvs'", "idr", "transforms", "set data.format"]),
         (
             {"data__format": "auto", "data__path": "no/such/folder"},
-            ["no/such/folder", "config.data.path"],
+            ["no/such/folder", "set data.path"],
         ),
     ],
 )

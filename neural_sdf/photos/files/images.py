@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Shaped, UInt8
 from PIL import ExifTags, Image, ImageOps
 
 from neural_sdf.machine.files import as_png
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files import lens as lenses
 from neural_sdf.photos.files.capture import ImageFile, Stored, View
 
@@ -30,7 +31,7 @@ LUMA = np.array(
 HALF = 127.5  # of 255
 
 
-class ImageError(ValueError):
+class ImageError(Mistake):
     """An image file that cannot be used; `code` is that of the finding it makes."""
 
     def __init__(self, code: str, message: str) -> None:

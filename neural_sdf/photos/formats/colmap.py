@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import (
     Capture,
     View,
@@ -105,18 +106,18 @@ def read_colmap(folder: Path, cameras: str) -> Capture:
         cameras: the folder of the model; if empty, one of the usual places.
 
     Raises:
-        ValueError: if a file is not as the format has it, or a camera is not supported.
-        FileNotFoundError: if the cameras or images of the model are missing.
+        Mistake: if a file is not as the format has it, or a camera is not supported.
+        Mistake: if the cameras or images of the model are missing.
     """
     model = find_model(folder)
     if cameras:
-        model = inside(folder, cameras, "folder of the model (config.data.cameras)")
+        model = inside(folder, cameras, "folder of the model (<cameras>)")
     suffix = None if model is None else _suffix(model)
     if model is None or suffix is None:
-        raise FileNotFoundError(
+        raise Mistake(
             f"COLMAP model is not in {folder / cameras}; expected cameras and images, .bin or .txt,"
-            f" in {cameras or 'sparse/0 or sparse'}; set config.data.cameras or"
-            " config.data.format"
+            f" in {cameras or 'sparse/0 or sparse'}; set <cameras> or"
+            " <format>"
         )
     binary = suffix == ".bin"
     paths = [model / f"{name}{suffix}" for name in ("cameras", "images", "points3D")]
@@ -136,7 +137,7 @@ def _unique(entries: Iterator[tuple[int, Camera]], path: Path) -> dict[int, Came
     known: dict[int, Camera] = {}
     for number, camera in entries:
         if number in known:
-            raise ValueError(
+            raise Mistake(
                 f"{path} has camera {number} twice; expected each id once; remove one of them"
             )
         known[number] = camera
@@ -145,7 +146,7 @@ def _unique(entries: Iterator[tuple[int, Camera]], path: Path) -> dict[int, Came
 
 def _view(folder: Path, photos: Path, image: Image, known: dict[int, Camera]) -> View:
     if image.camera not in known:
-        raise ValueError(
+        raise Mistake(
             f"{image.origin} in {folder} has camera {image.camera}; expected one of"
             f" {sorted(known)[:8]}; add it to the cameras"
         )
@@ -168,7 +169,7 @@ def _view(folder: Path, photos: Path, image: Image, known: dict[int, Camera]) ->
 
 def _num_params(model: str, where: str) -> int:
     if model not in MODELS:
-        raise ValueError(
+        raise Mistake(
             f"{where} has model {model!r:.40}; expected one of {list(MODELS)}; undistort the photos"
             " with colmap image_undistorter"
         )
@@ -177,7 +178,7 @@ def _num_params(model: str, where: str) -> int:
 
 def _camera(model: str, width: int, height: int, values: Sequence[float], where: str) -> Camera:
     if not (1 <= width < MOST_PIXELS and 1 <= height < MOST_PIXELS):
-        raise ValueError(
+        raise Mistake(
             f"{where} has {width} by {height} pixels; expected 1 to {MOST_PIXELS - 1}; mend it"
         )
     num_focal, _ = MODELS[model]
@@ -194,7 +195,7 @@ def _image(
     origin = f"image {number} of {path.name}"
     length = np.linalg.norm(values[:4])
     if length < 1e-9:
-        raise ValueError(
+        raise Mistake(
             f"{origin} in {path.parent} has a zero quaternion; expected a rotation; mend the file"
         )
     rotation = Rotation.from_quat(values[:4], scalar_first=True).as_matrix()
@@ -205,7 +206,7 @@ def _points(coordinates: array, path: Path) -> Float64[np.ndarray, "N 3"] | None
     """The points of a flat array; None if there are none."""
     points = np.array(coordinates, np.float64).reshape(-1, 3)
     if not (np.abs(points) <= LARGEST).all():
-        raise ValueError(f"{path} has a point that is not finite; expected numbers; remove it")
+        raise Mistake(f"{path} has a point that is not finite; expected numbers; remove it")
     return points if len(points) else None
 
 
@@ -224,7 +225,7 @@ def _cameras_text(path: Path) -> Iterator[tuple[int, Camera]]:
         where = f"line {line_number} of {path}"
         words = line.split(None, 4 + 12)
         if len(words) < 5:
-            raise ValueError(
+            raise Mistake(
                 f"{where} is {line!r:.40}; expected ID MODEL WIDTH HEIGHT PARAMS; mend it"
             )
         number = whole_number(words[0], where, "the id of a camera")
@@ -244,7 +245,7 @@ def _images_text(path: Path) -> Iterator[Image]:
         where = f"line {line_number} of {path}"
         words = line.strip().split(None, 9)
         if len(words) < 10:
-            raise ValueError(
+            raise Mistake(
                 f"{where} is {line.strip()!r:.40}; expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID"
                 " NAME, and a line of observations after each; mend the file"
             )
@@ -258,7 +259,7 @@ def _refuse_image(line_number: int, line: str, path: Path) -> None:
     """Stops at an image where observations should be: some tools leave out their empty line."""
     words = line.rsplit(None, 3)
     if words and not (len(words) >= 3 and words[-1].lstrip("-").isdecimal()):
-        raise ValueError(
+        raise Mistake(
             f"line {line_number} of {path} is {line.strip()!r:.40}; expected observations X Y"
             " POINT3D_ID of the image before it, or an empty line; add an empty line after each"
             " image"
@@ -362,7 +363,7 @@ def write_colmap(folder: Path, capture: Capture) -> None:
     Cameras are PINHOLE, or OPENCV and FULL_OPENCV with distortion.
 
     Raises:
-        ValueError: if the format cannot hold a camera (skew), a photo lies elsewhere, or there is a
+        Mistake: if the format cannot hold a camera (skew), a photo lies elsewhere, or there is a
             binary model, which would be read instead.
     """
     photos, model = folder / "images", folder / "sparse" / "0"
@@ -396,12 +397,12 @@ def _refuse_unwritable(views: Sequence[View], photos: Path, model: Path) -> None
         if view.size is None or photos not in image_path(view.image).parents
     ]
     if strange:
-        raise ValueError(
+        raise Mistake(
             f"view {strange[0]!r} has no size or its photo is not in {photos}; expected both; copy"
             " the photo there"
         )
     if _suffix(model) == ".bin":
-        raise ValueError(
+        raise Mistake(
             f"{model} holds a binary model, which is read rather than text; expected none; move it"
             " away"
         )

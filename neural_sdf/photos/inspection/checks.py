@@ -41,7 +41,7 @@ def missing_files(views: Sequence[View], folder: Path, *, skip: bool) -> Iterato
             f"{len(missing)} of {len(files)} files are missing in {folder}: {shown}",
             "their views are skipped"
             if skip
-            else "restore them, delete their cameras, or set config.data.skip_missing=True",
+            else "restore them, delete their cameras, or set <skip_missing>=True",
             tuple(dict.fromkeys(view.name for view, _ in missing)),
         )
 
@@ -200,7 +200,7 @@ def said_nothing(
             "error",
             f"all {len(masks)} masks are empty, expected the object above half brightness (grey"
             " value above 127, or alpha)",
-            "make the masks anew, or say what they show by config.data.mask_shows",
+            "make the masks anew, or say what they show by <mask_shows>",
         )
         return
     for word, share in (("empty", 0), ("full", 1)):
@@ -229,7 +229,7 @@ def camera_places(
             f"the region of interest lies behind {np.sum(depth <= 0)} of {len(depth)} training"
             " cameras, expected before them (OpenGL axes in transforms files, OpenCV axes in all"
             " others)",
-            "turn the y and z axes of the poses, or set config.data.centre and config.data.radius",
+            "turn the y and z axes of the poses, or set <centre> and <radius>",
         )
         return
     distances = np.linalg.norm(centres, axis=-1)
@@ -240,7 +240,7 @@ def camera_places(
             "warning" if len(within) < len(view_names) / 2 else "error",
             f"{len(within)} of {len(view_names)} cameras are inside the region of interest:"
             f" {names(within)}, expected all outside the sphere about the object",
-            "set config.data.radius to the object's own, or mend the poses",
+            "set <radius> to the object's own, or mend the poses",
             tuple(within),
         )
     unseen = unseen_share(centres / np.maximum(distances, 1e-9)[:, None])
@@ -277,7 +277,7 @@ def object_outside(
             "error" if missed > total / 2 else "warning",
             f"{missed / total:.1%} of the masks' pixels look past the region of interest, expected"
             " the object inside it",
-            "set config.data.centre and config.data.radius, or config.data.box, to hold the object",
+            "set <centre> and <radius>, or <box>, to hold the object",
         )
 
 
