@@ -11,55 +11,40 @@ Two CPU cores, jaxlib 0.10.2, 43 real photos of 1600 x 1200 (DTU scan 65): 200 s
 would take about 17 hours (extrapolated).
 """
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
+
+from neural_sdf.experiment.defaults import with_defaults
 
 
 def get_config() -> ConfigDict:
     """2000 epochs of 49 photos are 98,000 steps: meant for an accelerator."""
-    return config_dict.create(
-        seed=0,
-        data=dict(
-            path="",
-            format="auto",
-            downscale=1,
-            cameras="",
-            holdout_every=8,
-            holdout_offset=4,
-            holdout_views=(),
-            centre=config_dict.placeholder(tuple),
-            radius=config_dict.placeholder(float),
-            box=config_dict.placeholder(tuple),
-            background=1.0,
-            mask_shows="object",
-            skip_missing=False,
-        ),
-        field=dict(
-            name="mlp",
-            width=512,
-            depth=8,
-            skip=4,
-            num_features=256,
-            num_octaves=6,
-            radius=0.6,
-            radiance_width=512,
-            radiance_depth=4,
-            point_octaves=0,
-            direction_octaves=4,
-            weight_norm=True,
-            activation="softplus",
-        ),
-        render=dict(name="surface", dmin=2e-3, max_steps=128),
-        train=dict(
-            steps=98_000,
-            batch_size=2048,
-            learning_rate=1e-4,
-            warmup=0,
-            decay="halving",
-            march=dict(dmin=1e-2, max_steps=40),
-            # Colours here are in [0, 1], in the paper in [-1, 1]: twice its colour weight of 1.
-            weights=dict(colour=2.0, eikonal=0.1, mask=100.0),
-            device_photos=4.0,  # GiB; photos that take more stay on the host
-            log_every=100,
-            checkpoint_every=1000,
-        ),
+    return with_defaults(
+        dict(
+            field=dict(
+                name="mlp",
+                width=512,
+                depth=8,
+                skip=4,
+                num_features=256,
+                num_octaves=6,
+                radius=0.6,
+                radiance_width=512,
+                radiance_depth=4,
+                point_octaves=0,
+                direction_octaves=4,
+                weight_norm=True,
+                activation="softplus",
+            ),
+            train=dict(
+                steps=98_000,
+                batch_size=2048,
+                learning_rate=1e-4,
+                warmup=0,
+                decay="halving",
+                # Colours here are in [0, 1], in the paper in [-1, 1]: twice its colour weight of 1.
+                weights=dict(colour=2.0, eikonal=0.1, mask=100.0),
+                log_every=100,
+                checkpoint_every=1000,
+            ),
+        )
     )

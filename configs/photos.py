@@ -8,54 +8,31 @@ Two CPU cores, jaxlib 0.10.2, 43 real photos of a skull (DTU scan 65, data.downs
 seeds 1 and 2: 23.7 dB, 0.986 and 23.4 dB, 0.987.
 """
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
+
+from neural_sdf.experiment.defaults import with_defaults
 
 
 def get_config() -> ConfigDict:
     """A small network on sixteen levels of features, opened from coarse to fine."""
-    return config_dict.create(
-        seed=0,
-        data=dict(
-            path="",
-            format="auto",
-            downscale=1,
-            cameras="",
-            holdout_every=8,
-            holdout_offset=4,
-            holdout_views=(),
-            centre=config_dict.placeholder(tuple),
-            radius=config_dict.placeholder(float),
-            box=config_dict.placeholder(tuple),
-            background=1.0,
-            mask_shows="object",
-            skip_missing=False,
-        ),
-        field=dict(
-            name="hash_grid",
-            num_levels=16,
-            coarsest=3,
-            finest=128,
-            table_size=2**15,
-            level_features=2,
-            width=64,
-            depth=1,
-            num_features=64,
-            radiance_width=128,
-            radiance_depth=3,
-            point_octaves=0,
-            direction_octaves=0,
-        ),
-        render=dict(name="surface", dmin=2e-3, max_steps=128),
-        train=dict(
-            steps=12000,
-            batch_size=1024,
-            learning_rate=2e-3,
-            warmup=100,
-            decay="cosine",
-            march=dict(dmin=1e-2, max_steps=40),  # coarser than for images, and faster
-            weights=dict(colour=1.0, eikonal=0.1, mask=30.0),
-            device_photos=4.0,  # GiB; photos that take more stay on the host
-            log_every=50,
-            checkpoint_every=500,
-        ),
+    return with_defaults(
+        dict(
+            field=dict(
+                name="hash_grid",
+                num_levels=16,
+                coarsest=3,
+                finest=128,
+                table_size=2**15,
+                level_features=2,
+                width=64,
+                depth=1,
+                num_features=64,
+                radius=0.6,
+                radiance_width=128,
+                radiance_depth=3,
+                point_octaves=0,
+                direction_octaves=0,
+            ),
+            train=dict(steps=12000),
+        )
     )

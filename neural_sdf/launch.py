@@ -4,23 +4,21 @@ Imports nothing heavy, so that `--help` answers at once and the XLA flag is set 
 imports JAX.
 """
 
-import dis
 import importlib.metadata
 import os
 import re
 import signal
 import sys
-import sysconfig
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import flags
 
 from neural_sdf.machine.programs import keep_programs
+from neural_sdf.mistake import Doubt, Mistake, RunEnded
 
 # XLA's YNN reduce fusion for CPUs returns wrong sums (jaxlib 0.10.2, jax-ml/jax#39103) and drops
 # NaN from max and min (0.10.1 to 0.12.0.1, openxla/xla#21461), both without an error. An XLA
@@ -48,7 +46,7 @@ def check_backend() -> None:
     """Refuses a backend whose reductions are wrong, by the two cases that were caught wrong.
 
     Raises:
-        RuntimeError: the backend returns wrong numbers; the message has the remedy.
+        RunEnded: the backend returns wrong numbers; the message has the remedy.
     """
     import jax
     import jax.numpy as jnp
@@ -67,7 +65,7 @@ def check_backend() -> None:
     if not np.isnan(jax.jit(jnp.max)(numbers)):
         faults.append("max drops NaN")
     if faults:
-        raise RuntimeError(
+        raise RunEnded(
             f"jaxlib {importlib.metadata.version('jaxlib')} computes wrong numbers on the "
             f"{jax.default_backend()} backend ({', '.join(faults)}; "
             f"XLA_FLAGS={os.environ.get('XLA_FLAGS', '')!r}); add {_NO_REDUCE} to XLA_FLAGS "
@@ -87,12 +85,9 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
     | Ctrl-C, SIGTERM | `interrupted`, and what was begun is removed | 130, 143 |
     | anything else: a bug | its traceback | 1 |
 
-    Whatever fails while flags and config are read is the user's mistake. What `main` raises is
-    judged by who made it: `ValueError` and `TypeError` are a user's mistake, `RuntimeError` and
-    `FloatingPointError` the end of a run, if a `raise` statement of this package or the script
-    made them; `OSError` is a user's mistake if a call in our code, or in the standard library on
-    its behalf, failed. The same types out of JAX or NumPy, or out of a slip in our own
-    expressions, are bugs.
+    Whatever fails while flags and config are read is the user's mistake. Of what `main` raises,
+    `Mistake` and `RunEnded` are meant for the user, and every other error is a bug. A setting that
+    a mistake names is shown as this command takes it, `--downscale` or `--config.data.downscale`.
 
     Args:
         main: the script's work; it reads its flags itself.
@@ -118,10 +113,10 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
     except BrokenPipeError:  # whoever read the output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError) as error:
-        if not _is_expected(error):
-            raise
-        _exit(f"error: {error}", 1 if isinstance(error, RuntimeError | FloatingPointError) else 2)
+    except Mistake as error:
+        _exit(f"error: {error.told(as_typed)}", 2)
+    except RunEnded as error:
+        _exit(f"error: {error}", 1)
     sys.exit(0)
 
 
@@ -134,9 +129,11 @@ def _warning_line(
 ) -> str:
     """A warning as it is shown: one line, with its place in the code only if it is not our own."""
     del line
-    ours = category is UserWarning and Path(__file__).resolve().parent in Path(filename).parents
+    inside = Path(__file__).resolve().parent in Path(filename).parents
+    ours = inside and category in (UserWarning, Doubt)
     where = "" if ours else f"{filename}, line {lineno}: {category.__name__}: "
-    return f"warning: {where}{' '.join(str(message).split())}\n"
+    text = message.told(as_typed) if isinstance(message, Doubt) else str(message)
+    return f"warning: {where}{' '.join(text.split())}\n"
 
 
 def _exit(message: str, status: int) -> NoReturn:
@@ -160,6 +157,8 @@ def _parse_flags(required: Sequence[str]) -> None:
 
 def _flag_mistake(error: Exception) -> str:
     """What was wrong with the flags or the config; ml_collections quotes tracebacks around it."""
+    if isinstance(error, Mistake):
+        return str(error)
     text = _innermost_text(error)
     first, last = text.partition("\n")[0], text.strip().rpartition("\n")[2].strip()
     where = traceback.extract_tb(error.__traceback__)[-1]
@@ -178,26 +177,20 @@ def _innermost_text(error: BaseException) -> str:
     return _innermost_text(message) if isinstance(message, BaseException) else str(message)
 
 
-def _is_expected(error: Exception) -> bool:
-    """Whether our own code made the error, on purpose or by asking the system for a file."""
-    maker = call = error.__traceback__
-    while call:
-        if not (isinstance(error, OSError) and _is_stdlib(call)):
-            maker = call
-        call = call.tb_next
-    if maker is None or not _is_ours(maker):
-        return False
-    opcode = maker.tb_frame.f_code.co_code[maker.tb_lasti]
-    return isinstance(error, OSError) or dis.opname[opcode] == "RAISE_VARARGS"
+def as_typed(setting: str) -> str:
+    """A setting as the flag of this command that gives it; as it is if there is none."""
+    flag = setting.rpartition(".")[2]
+    if flag in flags.FLAGS:
+        return f"--{flag}"
+    config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
+    keys = [key for key in _dotted(config or {}) if f".{key}".endswith(f".{setting}")]
+    return " or ".join(f"--config.{key}" for key in keys) or setting
 
 
-def _is_stdlib(call: TracebackType) -> bool:
-    path = call.tb_frame.f_code.co_filename
-    inside = path.startswith((sysconfig.get_path("stdlib"), "<frozen"))
-    return inside and "site-packages" not in path
-
-
-def _is_ours(call: TracebackType) -> bool:
-    path = Path(call.tb_frame.f_code.co_filename).resolve()
-    script = Path(sys.modules["__main__"].__file__ or "").resolve()
-    return path == script or Path(__file__).resolve().parent in path.parents
+def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The keys of a config that hold a value, in full."""
+    for key, value in tree.items():
+        if hasattr(value, "items"):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"

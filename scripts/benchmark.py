@@ -72,6 +72,7 @@ from pathlib import Path
 from absl import flags
 
 from neural_sdf import launch
+from neural_sdf.mistake import Mistake
 
 JSON = flags.DEFINE_string("json", "", "file to write the table to, as JSON")
 WORKDIR = flags.DEFINE_string("workdir", "", "run of train.py to measure on")
@@ -91,7 +92,8 @@ def main() -> None:
     }
     unknown = sorted(set(ONLY.value) - set(subjects))
     if unknown:
-        raise ValueError(f"--only={unknown[0]} is unknown; expected some of {sorted(subjects)}")
+        known = sorted(subjects)
+        raise Mistake(f"only {unknown[0]!r} is unknown; expected some of {known}", setting="only")
     machine = measure.machine()
     print("  ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
     rows = []

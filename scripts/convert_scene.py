@@ -12,6 +12,7 @@ and show them in masks.png.
 from absl import flags
 
 from neural_sdf import launch
+from neural_sdf.mistake import Mistake
 
 PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
 OUTPUT = flags.DEFINE_string("output", "", "the new folder to write")
@@ -50,25 +51,22 @@ def main() -> None:
 
     is_synthetic = FORMAT.value.startswith("synthetic")
     if bool(PATH.value) == is_synthetic:
-        raise ValueError(
+        raise Mistake(
             f"--path is {'given with --format=synthetic' if is_synthetic else 'missing'}; expected"
             " the folder of the photo set, or --format=synthetic alone for the embedded example;"
             " set one of them"
         )
     require_writer(TO.value)
     new_folder(OUTPUT.value)  # refuses what is there before any long work
-    try:
-        scene = load_scene(
-            PATH.value,
-            format=FORMAT.value,
-            cameras=CAMERAS.value,
-            downscale=DOWNSCALE.value,
-            mask_shows=MASK_SHOWS.value,
-            background=BACKGROUND.value,
-            skip_missing=SKIP_MISSING.value,
-        )
-    except (ValueError, FileNotFoundError) as error:
-        raise ValueError(str(error).replace("config.data.", "--")) from error
+    scene = load_scene(
+        PATH.value,
+        format=FORMAT.value,
+        cameras=CAMERAS.value,
+        downscale=DOWNSCALE.value,
+        mask_shows=MASK_SHOWS.value,
+        background=BACKGROUND.value,
+        skip_missing=SKIP_MISSING.value,
+    )
     beside = {}
     if MASKS.value != "given":
         scene = MASKING[MASKS.value](scene)

@@ -13,6 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from neural_sdf import launch
+from neural_sdf.mistake import Mistake
 
 PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
 FORMAT = flags.DEFINE_string("format", "auto", "its layout; told by its files if auto")
@@ -32,17 +33,15 @@ def main() -> None:
 
     picture = Path(OUTPUT.value)
     if OUTPUT.value and not (picture.suffix == ".png" and picture.parent.is_dir()):
-        raise ValueError(
+        raise Mistake(
             f"output {OUTPUT.value!r} cannot be written; expected a .png file in a folder that is"
-            " there; set --output"
+            " there",
+            setting="output",
         )
-    try:
-        report = inspect_scene(
-            PATH.value, format=FORMAT.value, cameras=CAMERAS.value, mask_shows=MASK_SHOWS.value
-        )
-    except (ValueError, FileNotFoundError) as error:
-        raise ValueError(str(error).replace("config.data.", "--")) from error
-    print(as_json(report) if JSON.value else as_text(report))
+    report = inspect_scene(
+        PATH.value, format=FORMAT.value, cameras=CAMERAS.value, mask_shows=MASK_SHOWS.value
+    )
+    print(as_json(report) if JSON.value else as_text(report, launch.as_typed))
     if OUTPUT.value and report.scene is not None:
         replace_file(picture, scene_picture(report.scene))
         print(f"picture: {picture}", file=sys.stderr)

@@ -14,6 +14,7 @@ from typing import Any
 from absl import flags
 
 from neural_sdf import launch
+from neural_sdf.mistake import Mistake, file_mistakes
 
 JSON = flags.DEFINE_string("json", "", "the file that benchmark.py wrote")
 OUTPUT = flags.DEFINE_string("output", "", "the PNG file to write")
@@ -30,7 +31,8 @@ def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait."""
     from neural_sdf.machine.files import replace_file
 
-    figures = json.loads(Path(JSON.value).read_text())
+    with file_mistakes("json"):
+        figures = json.loads(Path(JSON.value).read_text())
     replace_file(Path(OUTPUT.value), picture(figures))
     print(OUTPUT.value)
 
@@ -39,7 +41,7 @@ def picture(figures: dict[str, Any]) -> bytes:
     """Time and memory against march steps, as a PNG file.
 
     Raises:
-        ValueError: the figures lack them.
+        Mistake: the figures lack them.
     """
     from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports] (extra [docs])
 
@@ -69,8 +71,9 @@ def series(figures: dict[str, Any], figure: str, form: str) -> tuple[list[int], 
         if key.startswith(start) and key.endswith(end)
     }
     if not found:
-        raise ValueError(
-            f"{JSON.value} has no {figure}_N.{form}; expected what benchmark.py writes; run it anew"
+        raise Mistake(
+            f"{JSON.value} has no {figure}_N.{form}; expected what benchmark.py writes",
+            remedy="run it anew",
         )
     steps = sorted(found)
     return steps, [found[n] for n in steps]

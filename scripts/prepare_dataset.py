@@ -28,18 +28,15 @@ def main() -> None:
     from neural_sdf.photos.files.folder import datasets_folder
     from neural_sdf.photos.prepare import prepare_dataset
 
-    try:
-        folder = prepare_dataset(
-            PATH.value,
-            DATA_DIR.value or datasets_folder(),
-            name=NAME.value,
-            format=FORMAT.value,
-            cameras=CAMERAS.value,
-            mask_shows=MASK_SHOWS.value,
-            skip_missing=SKIP_MISSING.value,
-        )
-    except (ValueError, FileNotFoundError) as error:
-        raise ValueError(str(error).replace("config.data.", "--")) from error
+    folder = prepare_dataset(
+        PATH.value,
+        DATA_DIR.value or datasets_folder(),
+        name=NAME.value,
+        format=FORMAT.value,
+        cameras=CAMERAS.value,
+        mask_shows=MASK_SHOWS.value,
+        skip_missing=SKIP_MISSING.value,
+    )
     print(f"dataset: {folder}; train on it with --config.data.path={folder}")
 
 

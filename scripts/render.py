@@ -15,6 +15,7 @@ import functools
 from absl import flags
 
 from neural_sdf import launch
+from neural_sdf.mistake import Mistake
 
 SCENE = flags.DEFINE_enum("scene", None, ["cornell"], "a scene that is known exactly")
 WORKDIR = flags.DEFINE_string("workdir", None, "the folder of the run that train.py wrote")
@@ -32,18 +33,22 @@ VIEW = flags.DEFINE_integer(
     "view", None, "whose photo's camera sees the field; by default the first held-out one"
 )
 
+PATH = flags.DEFINE_string(
+    "path", None, "the folder of the photos, if it is no longer where it was"
+)
+
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for JAX."""
     if (SCENE.value is None) == (WORKDIR.value is None):
         given = "neither" if SCENE.value is None else "both"
-        raise ValueError(f"{given} of --scene and --workdir given; expected one; see --help")
+        raise Mistake(f"{given} of --scene and --workdir given; expected one; see --help")
 
     from neural_sdf.experiment import relight
 
     render = relight.render_cornell
     if WORKDIR.value is not None:
-        shown = {"radiance": RADIANCE.value, "view": VIEW.value}
+        shown = {"radiance": RADIANCE.value, "view": VIEW.value, "path": PATH.value}
         render = functools.partial(relight.render_trained, WORKDIR.value, **shown)
     render(OUTPUT.value, size=SIZE.value, num_samples=SAMPLES.value, num_bounces=BOUNCES.value)
 

@@ -33,7 +33,9 @@ if __name__ == "__main__":
 CONFIG = """from ml_collections import config_dict
 
 def get_config():
-    return config_dict.create(seed=0, train=dict(steps=10))
+    return config_dict.create(
+        seed=0, train=dict(steps=10, width=1), field=dict(width=1)
+    )
 """
 
 
@@ -108,17 +110,17 @@ def test_mistaken_command_line_is_one_line_and_status_2(folder, arguments, words
 @pytest.mark.parametrize(
     ("work", "status", "words"),
     [
-        ("raise ValueError('given, expected,\\n mend')", 2, ["given, expected, mend"]),
-        ("raise TypeError('mine')", 2, ["mine"]),
-        ("open('no_such_file')", 2, ["no_such_file"]),
-        ("import pathlib; pathlib.Path('no_such_file').read_text()", 2, ["no_such_file"]),
-        ("try: int('x')\nexcept ValueError as e: raise ValueError('wrapped') from e", 2, []),
-        ("raise RuntimeError('cannot go on')", 1, ["cannot go on"]),
-        ("raise FloatingPointError('step 3: eikonal')", 1, ["step 3: eikonal"]),
+        ("raise Mistake('given, expected,\\n mend')", 2, ["given, expected, mend"]),
+        ("raise type('Narrower', (Mistake,), {})('mine')", 2, ["mine"]),
+        ("with file_mistakes(): open('no_such_file')", 2, ["no_such_file: No such file"]),
+        ("with file_mistakes('step'): open('/')", 2, ["/: Is a directory; set --step"]),
+        ("try: int('x')\nexcept ValueError as e: raise Mistake('wrapped') from e", 2, []),
+        ("raise RunEnded('step 3: eikonal')", 1, ["step 3: eikonal"]),
     ],
 )
 def test_error_that_we_raise_is_one_line(folder, work, status, words):
-    result = python("script.py", "--config=config.py", f"--do={work}", cwd=folder)
+    do = f"from neural_sdf.mistake import *\n{work}"
+    result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
     assert_one_line_error(result, status, *words)
 
 
@@ -126,6 +128,9 @@ def test_error_that_we_raise_is_one_line(folder, work, status, words):
     "work",
     [
         "int('x')",
+        "raise ValueError('of whom?')",
+        "raise RuntimeError('of whom?')",
+        "open('no_such_file')",
         "len(3)",
         "launch.run.nothing",
         "raise KeyError('k')",
@@ -138,6 +143,33 @@ def test_error_that_we_did_not_mean_keeps_its_traceback(folder, work):
     result = python("script.py", "--config=config.py", f"--do={work}", cwd=folder)
     assert result.returncode == 1
     assert result.stderr.startswith("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("setting", "shown"),
+    [
+        ("'step'", "--step"),
+        ("'steps'", "--config.train.steps"),
+        ("'train.steps'", "--config.train.steps"),
+        ("'steps=5'", "--config.train.steps=5"),
+        ("'data.step'", "--step"),
+        ("'teps'", "teps"),
+        ("'train'", "train"),
+        ("('seed', 'elsewhere')", "--config.seed or elsewhere"),
+        ("'width'", "--config.field.width or --config.train.width"),
+    ],
+)
+def test_setting_of_a_mistake_is_shown_as_the_command_takes_it(folder, setting, shown):
+    do = f"from neural_sdf.mistake import *; raise Mistake('given', setting={setting}, remedy='go')"
+    result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
+    assert_one_line_error(result, 2, f"error: given; set {shown}; go")
+
+
+def test_section_of_a_config_tells_two_settings_of_one_name_apart(folder):
+    do = "from neural_sdf.mistake import *\nwith within('train'): "
+    do += "raise Mistake('x', setting='width')"
+    result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
+    assert_one_line_error(result, 2, "error: x; set --config.train.width")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +252,7 @@ def test_backend_passes_the_check_with_the_flag_alone():
 def test_both_faults_are_seen_without_the_flag():
     result = python("-c", CHECK, JAX_PLATFORMS="cpu")
     assert result.returncode == 1
-    for words in ("RuntimeError", "sums are wrong", "max drops NaN", f"add {FLAG}=-reduce"):
+    for words in ("RunEnded", "sums are wrong", "max drops NaN", f"add {FLAG}=-reduce"):
         assert words in result.stderr.splitlines()[-1]
 
 
@@ -231,10 +263,10 @@ def test_flag_set_too_late_is_caught_by_the_check():
 
 
 def test_a_warning_of_our_own_is_one_line_without_its_place_in_the_code(folder):
-    finding = "Finding('empty-masks', 'warning', 'masks are empty', 'make them anew')"
+    finding = "Finding('empty-masks', 'warning', 'masks are empty', 'set <field.width> anew')"
     do = f"from neural_sdf.photos.files.findings import *; settle({finding})"
     result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
-    assert result.stderr == "warning: masks are empty; make them anew\n"
+    assert result.stderr == "warning: masks are empty; set --config.field.width anew\n"
 
 
 def test_a_warning_of_others_says_where_it_is_from(folder):

@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from skimage.metrics import structural_similarity
 
+from neural_sdf.mistake import Mistake
+
 PSNR_CAP = 100.0  # dB; equal images would give infinity, which JSON cannot hold
 ERROR_WHITE = 0.25  # the error that the comparison paints white
 
@@ -25,7 +27,7 @@ def psnr_masked(
     missed counts like any other colour.
 
     Raises:
-        ValueError: if the mask is empty.
+        Mistake: if the mask is empty.
     """
     _require_mask(mask)
     difference = rgb[mask].astype(np.float64) - reference[mask]
@@ -45,7 +47,7 @@ def ssim_masked(
     averaged over the mask. Pixels near the mask's border therefore see some equal white.
 
     Raises:
-        ValueError: if the mask is empty or a side of the image is under 11 pixels.
+        Mistake: if the mask is empty or a side of the image is under 11 pixels.
     """
     _require_mask(mask)
     similarity = structural_similarity(
@@ -94,7 +96,7 @@ def comparison(
 
 def _require_mask(mask: np.ndarray) -> None:
     if not mask.any():
-        raise ValueError(
+        raise Mistake(
             "the mask is empty; expected at least one pixel on the object; leave the view out"
         )
 

@@ -10,6 +10,7 @@ import trimesh
 from jaxtyping import Float
 
 from neural_sdf.export import Mesh, as_trimesh
+from neural_sdf.mistake import Mistake
 
 FSCORE_SHARE = 0.01  # of the reference's bounding-box diagonal: the F-score's distance
 
@@ -47,7 +48,7 @@ def compare_meshes(
         seed: of the samples.
 
     Raises:
-        ValueError: if either has no area.
+        Mistake: if either has no area.
     """
     ours, theirs = _solid(mesh, "the mesh"), _solid(reference, "the reference")
     accuracy, accuracy_cosine = _distances(ours, theirs, num_samples, seed)
@@ -82,7 +83,7 @@ def _solid(mesh: Mesh, name: str) -> trimesh.Trimesh:
     solid = as_trimesh(mesh)
     proper = solid.area_faces > 0
     if not proper.any():
-        raise ValueError(f"{name} has no area; expected a surface; check its file or the training")
+        raise Mistake(f"{name} has no area; expected a surface; check its file or the training")
     return as_trimesh(Mesh(mesh.vertices, mesh.faces[proper]))
 
 

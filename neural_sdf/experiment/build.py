@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import jax
 
+from neural_sdf.experiment.choices import check_settings, chosen
 from neural_sdf.fields import FIELDS
 from neural_sdf.machine.memory import gib
 from neural_sdf.machine.programs import seal_programs
+from neural_sdf.mistake import Mistake
 from neural_sdf.rendering import RENDERERS, Renderer
 from neural_sdf.scenes import CAMERAS, Batch, DeviceFeed, HostFeed, Scene, batch_shapes
 from neural_sdf.training import (
@@ -51,13 +53,14 @@ def build(config: Config) -> Run:
     """Model, state and step of a config.
 
     Raises:
-        ValueError: a name or a number that cannot be used.
+        Mistake: a name or a number that cannot be used.
     """
     settings = config.train
     _check_numbers(settings)
-    field = _chosen(FIELDS, config.field.to_dict(), "field")()
-    fine = config.render.to_dict()
-    coarse = {**fine, **settings.march.to_dict()}
+    field = chosen(FIELDS, config.field, "field")()
+    renderer = chosen(RENDERERS, config.render, "render")
+    coarse = settings.render.to_dict()
+    check_settings(renderer.func, coarse, f"render {config.render.name}", "train.render")
     rate = schedule(
         learning_rate=settings.learning_rate,
         steps=settings.steps,
@@ -67,8 +70,8 @@ def build(config: Config) -> Run:
     schedules = {"field": rate, "renderer": rate, "cameras": rate}
     model = Model(
         field=field,
-        renderer=_chosen(RENDERERS, coarse, "train.march")(field),
-        cameras=CAMERAS["given"](),
+        renderer=renderer(field, **coarse),
+        cameras=chosen(CAMERAS, settings.cameras, "train.cameras")(),
         schedules=schedules,
         optimizer=adam_by_part(schedules),
     )
@@ -78,7 +81,7 @@ def build(config: Config) -> Run:
     start = functools.partial(init, key=jax.random.key(config.seed))
     return Run(
         model=model,
-        renderer=_chosen(RENDERERS, fine, "render")(field),
+        renderer=renderer(field),
         init=start,
         shapes=lambda num_views: jax.eval_shape(functools.partial(start, num_views)),
         step=jax.jit(step, donate_argnums=0),
@@ -97,7 +100,7 @@ def compile_step(run: Run, num_views: int, batch_size: int, *, available: int | 
         available: bytes that the step may take, state included; None for no limit.
 
     Raises:
-        ValueError: it needs more; names the largest batch that does not.
+        Mistake: it needs more; names the largest batch that does not.
     """
     state = run.shapes(num_views)
     start = time.perf_counter()
@@ -122,34 +125,20 @@ def photo_feed(config: Config, scene: Scene) -> DeviceFeed | HostFeed:
     return (DeviceFeed if fits else HostFeed)(scene, config.train.batch_size, config.seed)
 
 
-def _chosen(choices: dict[str, Callable], settings: dict[str, Any], what: str) -> Callable:
-    """The constructor that a config section names, with the section's other settings."""
-    name = settings["name"]
-    if name not in choices:
-        raise ValueError(
-            f"{what} name {name!r} is unknown; expected one of {sorted(choices)}; set "
-            f"config.{what}.name"
-        )
-    return functools.partial(choices[name], **{k: x for k, x in settings.items() if k != "name"})
-
-
 def _check_numbers(settings: Config) -> None:
     """Refuses counts below one, and numbers that would train away from the photos."""
     for name in ("steps", "batch_size", "log_every", "checkpoint_every"):
         if settings[name] < 1:
-            raise ValueError(
-                f"train {name} is {settings[name]}; expected at least 1; set config.train.{name}"
-            )
+            raise Mistake(f"train {name} is {settings[name]}; expected at least 1", setting=name)
     numbers = {name: settings[name] for name in ("learning_rate", "warmup")}
     numbers |= {f"weights.{name}": weight for name, weight in settings.weights.items()}
     for name, value in numbers.items():
         if not 0 <= value < math.inf:
-            raise ValueError(
-                f"train {name} is {value}; expected a finite number of at least 0; set "
-                f"config.train.{name}"
+            raise Mistake(
+                f"train {name} is {value}; expected a finite number of at least 0", setting=name
             )
     if not settings.device_photos >= 0:
-        raise ValueError(
-            f"train device_photos is {settings.device_photos}; expected GiB, at least 0; set"
-            " config.train.device_photos"
+        raise Mistake(
+            f"train device_photos is {settings.device_photos}; expected GiB, at least 0",
+            setting="device_photos",
         )

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from neural_sdf.evaluation import compare_meshes, evaluate_view
-from neural_sdf.experiment.workdir import load_trained
+from neural_sdf.experiment.workdir import load_same_scene, load_trained
 from neural_sdf.export import extract_mesh, read_mesh, to_world
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import write_json
 from neural_sdf.machine.memory import available_memory
-from neural_sdf.photos import load_scene
+from neural_sdf.mistake import Mistake
 from neural_sdf.rendering import compile_views
 from neural_sdf.scenes import background_colour
 
@@ -43,19 +43,18 @@ def evaluate(
         The metrics as written.
 
     Raises:
-        ValueError: a photo set or a reference that cannot be used, or no view held out.
-        FileNotFoundError: no such workdir, checkpoint or reference.
+        Mistake: a workdir, a checkpoint, a photo set or a reference that cannot be used, or no view
+            held out.
     """
     check_backend()
     truth = None if reference is None else read_mesh(Path(reference))
     trained = load_trained(workdir, step)
-    settings = trained.config.data.to_dict()
-    scene = load_scene(**settings if path is None else settings | {"path": path})
+    scene = load_same_scene(trained, workdir, path)
     num_train, num_views = int(scene.num_train), len(scene.sizes)
     if num_train == num_views:
-        raise ValueError(
-            f"none of {num_views} views is held out; expected at least one; train with "
-            "config.data.holdout_every or config.data.holdout_views"
+        raise Mistake(
+            f"none of {num_views} views is held out; expected at least one",
+            remedy="train with data.holdout_every or data.holdout_views",
         )
     folder = Path(workdir) / "eval"
     render, chunk = compile_views(

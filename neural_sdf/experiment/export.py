@@ -38,8 +38,7 @@ def export_mesh(
         step: of the checkpoint; the latest if None.
 
     Raises:
-        ValueError: an unknown suffix, or a field without a surface.
-        FileNotFoundError: no such workdir or checkpoint.
+        Mistake: an unknown suffix, no such workdir or checkpoint, or a field without a surface.
     """
     check_backend()
     output = Path(output)

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from neural_sdf.experiment.workdir import load_trained
+from neural_sdf.experiment.workdir import load_same_scene, load_trained
 from neural_sdf.geometry import Rays
 from neural_sdf.launch import check_backend
 from neural_sdf.light import cornell, path_trace, relight, render_samples
 from neural_sdf.machine.files import write_png
-from neural_sdf.photos import load_scene
+from neural_sdf.mistake import Mistake
 from neural_sdf.scenes import Scene, background_colour
 from neural_sdf.scenes.colour import srgb_from_linear
 
@@ -34,7 +34,7 @@ def render_cornell(output: str | Path, *, size: int, num_samples: int, num_bounc
         num_bounces: of each path.
 
     Raises:
-        ValueError: a file name that cannot be used.
+        Mistake: a file name that cannot be used.
     """
     output = _checked(output)
     check_backend()
@@ -64,6 +64,7 @@ def render_trained(
     *,
     radiance: str,
     view: int | None = None,
+    path: str | Path | None = None,
     size: int,
     num_samples: int,
     num_bounces: int,
@@ -76,18 +77,18 @@ def render_trained(
         radiance: what the field's radiance is taken for: "albedo", paint in a studio, or
             "emission", light of its own, which gives the ordinary render.
         view: position of the photo in the order of the files; the first held-out one if None.
+        path: folder of the photos; where training found them if None.
         size: longer side, pixels.
         num_samples: rays a pixel.
         num_bounces: of each path.
 
     Raises:
-        ValueError: a view or a file name that cannot be used.
-        FileNotFoundError: no such workdir.
+        Mistake: a view, a file name or a workdir that cannot be used.
     """
     output = _checked(output)
     check_backend()
     trained = load_trained(workdir)
-    scene = load_scene(**trained.config.data)
+    scene = load_same_scene(trained, workdir, path)
     index = _position(scene, view)
     field, pose = trained.field, np.asarray(scene.scene_from_camera[index])
     setting = relight.SETTINGS[radiance](field, pose, background_colour(scene))
@@ -120,8 +121,8 @@ def _checked(output: str | Path) -> Path:
     """The file as a path, refused before long work if it is no PNG."""
     output = Path(output)
     if output.suffix.lower() != ".png":
-        raise ValueError(
-            f"cannot write '{output}': suffix '{output.suffix}'; expected .png; set --output"
+        raise Mistake(
+            f"cannot write '{output}': suffix '{output.suffix}'; expected .png", setting="output"
         )
     return output
 
@@ -132,9 +133,9 @@ def _position(scene: Scene, view: int | None) -> int:
     if view is None:
         return int(scene.num_train) % len(indices)
     if view not in indices:
-        raise ValueError(
-            f"view {view} is not there; expected 0 to {max(indices)}, as the files are ordered; "
-            "set --view"
+        raise Mistake(
+            f"view {view} is not there; expected 0 to {max(indices)}, as the files are ordered",
+            setting="view",
         )
     return indices.index(view)
 

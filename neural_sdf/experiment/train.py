@@ -20,9 +20,11 @@ from neural_sdf.experiment.build import (
     fits_device,
     photo_feed,
 )
+from neural_sdf.experiment.defaults import flat
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import replace_file, write_json
 from neural_sdf.machine.memory import available_memory, gib, host_memory
+from neural_sdf.mistake import Mistake, RunEnded, file_mistakes, within
 from neural_sdf.photos import Memory, open_scene, scene_picture
 from neural_sdf.scenes import Scene
 from neural_sdf.training import (
@@ -48,14 +50,14 @@ def train(config: Config, workdir: str | Path) -> None:
     run goes on, to the same bits as if it had never stopped; (4) none: a new run.
 
     Raises:
-        ValueError: a setting or a photo set that cannot be used, a step that the memory cannot
+        Mistake: a setting or a photo set that cannot be used, a step that the memory cannot
             hold, or a workdir of another config or other photos.
-        FloatingPointError: a loss is not finite; says which, and at which step.
+        RunEnded: a loss is not finite; says which, and at which step.
     """
     check_backend()
-    workdir = Path(workdir)
+    config, workdir = resume.whole(flat(config.to_dict())), Path(workdir)
     if workdir.exists() and not workdir.is_dir():
-        raise ValueError(f"workdir {workdir} is a file; expected a folder; set --workdir")
+        raise Mistake(f"workdir {workdir} is a file; expected a folder", setting="workdir")
     run = build(config)
     changes = resume.changes(config.to_dict(), workdir)
     checkpoints = Checkpoints(workdir / "checkpoints")
@@ -64,10 +66,11 @@ def train(config: Config, workdir: str | Path) -> None:
         checkpoints.close()
         print(
             f"nothing left to do up to step {config.train.steps}; to train on, raise "
-            f"config.train.steps\n{_closing(workdir, latest, stopped=False)}"
+            f"train.steps\n{_closing(workdir, latest, stopped=False)}"
         )
         return
-    opened = open_scene(**config.data)
+    with within("data"):
+        opened = open_scene(**config.data)
     print(describe_memory(config, opened.memory), flush=True)
     # The step depends on no photo: it is compiled while they are read.
     beside = ThreadPoolExecutor(max_workers=1)
@@ -79,14 +82,16 @@ def train(config: Config, workdir: str | Path) -> None:
             config.train.batch_size,
             available=_left_for_step(config, opened.memory),
         )
-        scene = opened.read()
+        with within("data"):
+            scene = opened.read()
         require_masks(scene)
         print(describe_scene(scene), flush=True)
         state = _start(run, scene, checkpoints, workdir, changes)
         step = compiling.result()
     finally:
         beside.shutdown(wait=False)  # a mistake found by now is told at once
-    workdir.mkdir(parents=True, exist_ok=True)
+    with file_mistakes("workdir"):
+        workdir.mkdir(parents=True, exist_ok=True)
     checkpoints.remove_unfinished()
     write_json(workdir / "config.json", config.to_dict())
     replace_file(workdir / "scene.png", scene_picture(scene))
@@ -153,13 +158,13 @@ def _closing(workdir: Path, step: int, *, stopped: bool) -> str:
 
 
 def check_fault(fault: Fault, weights: Mapping[str, float]) -> None:
-    """Raises FloatingPointError with the step and the terms, if something was not finite."""
+    """Raises RunEnded with the step and the terms, if something was not finite."""
     step, bits = int(fault.step), int(fault.terms)
     if step:
         names = [name for i, name in enumerate(fault_terms(weights)) if bits >> i & 1]
-        raise FloatingPointError(
+        raise RunEnded(
             f"{', '.join(names)} is not finite at step {step}; no checkpoint of it is written; "
-            "lower config.train.learning_rate, or mend the photos' masks and cameras"
+            "lower train.learning_rate, or mend the photos' masks and cameras"
         )
 
 
@@ -174,13 +179,14 @@ def describe_memory(config: Config, memory: Memory) -> str:
     """One line for a person, before photos are read: how much memory they take, and where.
 
     Raises:
-        ValueError: if the machine has less.
+        Mistake: if the machine has less.
     """
     free = host_memory()
     if free is not None and memory.reading > free:
-        raise ValueError(
+        raise Mistake(
             f"the photos need {gib(memory.reading)} of memory while they are read; expected at most"
-            f" the {gib(free)} that are free; raise config.data.downscale"
+            f" the {gib(free)} that are free",
+            setting="downscale",
         )
     fits = fits_device(config, memory.kept)
     place = "on the device" if fits else "on the host"
@@ -191,12 +197,13 @@ def describe_memory(config: Config, memory: Memory) -> str:
 
 
 def require_masks(scene: Scene) -> None:
-    """Raises ValueError if a scene has no masks, without which nothing is learned here."""
+    """Raises Mistake if a scene has no masks, without which nothing is learned here."""
     if not scene.source.has_masks:
-        raise ValueError(
+        raise Mistake(
             "the photos have neither masks nor alpha channels, expected the outline of the object"
-            " in every photo, since training without is not supported; add masks (a folder mask/ or"
-            " masks/, mask_path in transforms.json, or RGBA photos)"
+            " in every photo, since training without is not supported",
+            remedy="add masks (a folder mask/ or masks/, mask_path in transforms.json, or RGBA"
+            " photos)",
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +13,17 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from neural_sdf.experiment.build import Config, Run, build
-from neural_sdf.fields import Field
+from neural_sdf.experiment.choices import settings_of
+from neural_sdf.experiment.defaults import defaults, flat, with_defaults
+from neural_sdf.fields import FIELDS, Field
 from neural_sdf.geometry import Similarity
-from neural_sdf.training import Checkpoints
+from neural_sdf.mistake import Mistake, file_mistakes, within
+from neural_sdf.photos import load_scene
+from neural_sdf.rendering import RENDERERS
+from neural_sdf.scenes import Scene
+from neural_sdf.training import LOSSES, Checkpoints
+
+RENAMED = {"train.march": "train.render"}  # sections of a config.json, old to new
 
 
 class Trained(NamedTuple):
@@ -48,21 +58,40 @@ def load_trained(workdir: str | Path, step: int | None = None) -> Trained:
     """A trained field from its workdir alone.
 
     Raises:
-        FileNotFoundError: no run or no such checkpoint there.
-        ValueError: a config or checkpoint that cannot be read.
+        Mistake: no run or no such checkpoint there, or one that cannot be read.
     """
     workdir = Path(workdir)
     path = workdir / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(
-            f"no config.json in {workdir}; expected the workdir of train.py; set --workdir"
+        raise Mistake(
+            f"no config.json in {workdir}; expected the workdir of train.py", setting="workdir"
         )
-    config = ConfigDict(read_config(path))
+    config, remark = read_config(path)
+    if remark:
+        print(remark, flush=True)
     run = build(config)
     checkpoints = Checkpoints(workdir / "checkpoints")
     state, world_from_scene = checkpoints.load(run.shapes, step)
     checkpoints.close()
     return Trained(config, run, state.params, int(state.step), world_from_scene)
+
+
+def load_same_scene(trained: Trained, workdir: str | Path, path: str | Path | None = None) -> Scene:
+    """The photos that a field was trained on.
+
+    Args:
+        trained: of the workdir.
+        workdir: for the message.
+        path: folder of the photos; where training found them if None.
+
+    Raises:
+        Mistake: photos that cannot be used, or others than those of the training.
+    """
+    settings = trained.config.data.to_dict()
+    with within("data"):
+        scene = load_scene(**settings if path is None else settings | {"path": path})
+    check_same_frame(scene.world_from_scene, trained.world_from_scene, workdir)
+    return scene
 
 
 def changes(config: dict[str, Any], workdir: Path) -> list[str]:
@@ -71,24 +100,25 @@ def changes(config: dict[str, Any], workdir: Path) -> list[str]:
     The photos may have moved; whether they are the same their frame tells.
 
     Raises:
-        ValueError: another seed, data, field or batch.
+        Mistake: another seed, data, field or batch.
     """
     path = workdir / "config.json"
     if not path.exists():
         return []
-    before, now = _flat(read_config(path)), _flat(config)
+    written, remark = read_config(path)
+    before, now = flat(written.to_dict()), flat(config)
     changed = {k: f"{k}: {before.get(k)} -> {now[k]}" for k in now if before.get(k) != now[k]}
-    may_change = {k for k in now if k.startswith("train.")} - {"train.batch_size"} | {"data.path"}
-    refused = [change for key, change in changed.items() if key not in may_change]
+    refused = [change for key, change in changed.items() if not _may_change(key)]
     if refused:
-        raise ValueError(
-            f"{workdir} holds a run of another config ({'; '.join(refused)}); expected the same; "
-            "give a new --workdir, or delete that one"
+        raise Mistake(
+            f"{workdir} holds a run of another config ({'; '.join(refused)}); expected the same",
+            setting="workdir",
+            remedy="or delete that one",
         )
-    return list(changed.values())
+    return [remark] * bool(remark) + list(changed.values())
 
 
-def check_same_frame(now: Similarity, before: Similarity, workdir: Path) -> None:
+def check_same_frame(now: Similarity, before: Similarity, workdir: str | Path) -> None:
     """Refuses photos whose region of interest is not the one that was trained in."""
     scale = float(before.scale)
     same = [
@@ -96,33 +126,91 @@ def check_same_frame(now: Similarity, before: Similarity, workdir: Path) -> None
         for (name, x), y in zip(now._asdict().items(), before, strict=True)
     ]
     if not all(same):
-        raise ValueError(
+        raise Mistake(
             f"{workdir} was trained on a region of radius {scale:.6g} about "
             f"{np.asarray(before.translation).round(6).tolist()}, these photos have radius "
             f"{float(now.scale):.6g} about {np.asarray(now.translation).round(6).tolist()}; "
-            "expected the same photos; set config.data.path, or give a new --workdir"
+            "expected the same photos",
+            setting=("path", "workdir"),
         )
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The `config.json` of a run.
+def read_config(path: Path) -> tuple[ConfigDict, str]:
+    """The config of a run over today's defaults, and a line on what is other than it was written.
+
+    So a key that is new since then is no reason to refuse a run, nor is one that is no more.
 
     Raises:
-        ValueError: a file that is not JSON.
+        Mistake: a file that is not the JSON of a config.
     """
+    with file_mistakes():
+        text = path.read_text()
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is not JSON ({error}); expected what train.py wrote; give a new --workdir"
+        written = flat(json.loads(text))
+    except (ValueError, AttributeError) as error:
+        raise Mistake(
+            f"{path} is not JSON ({error}); expected what train.py wrote", setting="workdir"
         ) from error
+    written = {_name_today(key): value for key, value in written.items()}
+    known = _known_today(written)
+    config = whole({key: value for key, value in written.items() if known(key)})
+    filled = {k: v for k, v in flat(config.to_dict()).items() if k not in written}
+    dropped = {k: v for k, v in written.items() if not known(k)}
+    parts = [_listed(filled, "filled in"), _listed(dropped, "dropped, since no longer there")]
+    told = "; ".join(part for part in parts if part)
+    return config, f"config.json of an older version: {told}" if told else ""
 
 
-def _flat(tree: dict, prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return flat
+def whole(values: Mapping[str, Any]) -> ConfigDict:
+    """A config with all that it leaves to defaults, those of its field's constructor too.
+
+    Args:
+        values: by their dotted keys.
+
+    Raises:
+        Mistake: as `with_defaults`.
+    """
+    own = {f"field.{k}": x for k, x in _settings(FIELDS, values.get("field.name")).items()}
+    tree: dict[str, Any] = {}
+    for key, value in {**own, **values}.items():
+        *sections, name = key.split(".")
+        functools.reduce(lambda part, s: part.setdefault(s, {}), sections, tree)[name] = value
+    return with_defaults(tree)
+
+
+def _known_today(written: Mapping[str, Any]) -> Callable[[str], bool]:
+    """Whether a key of a config of that field and renderer has a meaning."""
+    own = {
+        "field": {"name", *_settings(FIELDS, written.get("field.name"))},
+        "render": {"name", *_settings(RENDERERS, written.get("render.name", "surface"))},
+        "train.render": set(_settings(RENDERERS, written.get("render.name", "surface"))),
+        "train.weights": set(LOSSES),
+    }
+    closed = flat(defaults().to_dict())
+
+    def known(key: str) -> bool:
+        section, _, name = key.rpartition(".")
+        return name in own[section] if section in own else key in closed or key in own
+
+    return known
+
+
+def _settings(choices: Mapping[str, Callable], name: Any) -> dict[str, Any]:
+    return settings_of(choices[name]) if name in choices else {}
+
+
+def _name_today(key: str) -> str:
+    for old, new in RENAMED.items():
+        key = new + key.removeprefix(old) if key.startswith(f"{old}.") else key
+    return key
+
+
+def _may_change(key: str) -> bool:
+    """Whether a run goes on with another value; photos may have moved, their frame tells."""
+    fixed = key == "train.batch_size" or key.startswith("train.cameras.")
+    return key == "data.path" or (key.startswith("train.") and not fixed)
+
+
+def _listed(values: Mapping[str, Any], what: str) -> str:
+    told = ", ".join(f"{key}={value!r}" for key, value in values.items())
+    return told and f"{told} {what}"

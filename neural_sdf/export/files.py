@@ -22,6 +22,7 @@ from trimesh.exchange.stl import export_stl
 
 from neural_sdf.export.mesh import Mesh, as_trimesh
 from neural_sdf.machine.files import replace_file
+from neural_sdf.mistake import Mistake
 
 
 def ply(mesh: Mesh) -> bytes:
@@ -90,11 +91,11 @@ def require_writer(path: Path) -> Callable[[Mesh], bytes]:
     """The writer for a file's suffix; call it before long work, to fail early.
 
     Raises:
-        ValueError: if no format has this suffix.
+        Mistake: if no format has this suffix.
     """
     suffix = path.suffix.lower()
     if suffix not in WRITERS:
-        raise ValueError(
+        raise Mistake(
             f"cannot tell the mesh format of '{path}': suffix '{path.suffix}' is unknown; expected "
             f"one of {sorted(WRITERS)}"
         )
@@ -105,7 +106,7 @@ def write_mesh(path: Path, mesh: Mesh) -> None:
     """Writes the mesh in the format of the suffix (`WRITERS`), whole or not at all.
 
     Raises:
-        ValueError: if the suffix is unknown or the file cannot be written.
+        Mistake: if the suffix is unknown or the file cannot be written.
     """
     replace_file(path, require_writer(path)(mesh))
 
@@ -114,20 +115,20 @@ def read_mesh(path: Path) -> Mesh:
     """The shape in a mesh file, such as a reference surface: all its parts, without colours.
 
     Raises:
-        ValueError: if the file is missing, of an unknown format, damaged, or holds no triangle.
+        Mistake: if the file is missing, of an unknown format, damaged, or holds no triangle.
     """
     if not path.is_file():
-        raise ValueError(f"mesh '{path}' does not exist; expected a file {sorted(WRITERS)}")
+        raise Mistake(f"mesh '{path}' does not exist; expected a file {sorted(WRITERS)}")
     require_writer(path)
     try:
         loaded = trimesh.load_mesh(path, process=False)
         vertices, faces = np.asarray(loaded.vertices, np.float64), np.asarray(loaded.faces)
     except Exception as error:  # trimesh's readers raise whatever their parsing ran into
-        raise ValueError(f"cannot read mesh '{path}': {error}; write the file again") from error
+        raise Mistake(f"cannot read mesh '{path}': {error}", remedy="write it again") from error
     if not len(faces):
-        raise ValueError(f"mesh '{path}' holds no triangle; expected a surface, not points")
+        raise Mistake(f"mesh '{path}' holds no triangle; expected a surface, not points")
     if not np.isfinite(vertices).all() or faces.min() < 0 or faces.max() >= len(vertices):
-        raise ValueError(f"mesh '{path}' is damaged: a vertex is not finite or not there")
+        raise Mistake(f"mesh '{path}' is damaged: a vertex is not finite or not there")
     return Mesh(vertices, faces)
 
 

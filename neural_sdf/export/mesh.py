@@ -22,6 +22,7 @@ from neural_sdf.export.grid import (
 )
 from neural_sdf.geometry import Similarity, transform_points
 from neural_sdf.machine.memory import power_of_two
+from neural_sdf.mistake import Mistake
 
 _LEAST_VALUE = 1e-3  # of a cell; see _in_cells
 _CHUNK = 16384  # points; on two CPU cores faster than 65536, and an 8×512 network fits anywhere
@@ -91,13 +92,13 @@ def extract_mesh(
         The mesh in the scene frame, without colours.
 
     Raises:
-        ValueError: if the field has one sign in the whole sphere, or is not finite; or for fewer
+        Mistake: if the field has one sign in the whole sphere, or is not finite; or for fewer
             than two cells.
     """
     if resolution < 2:
-        raise ValueError(
-            f"mesh resolution is {resolution}; expected at least 2 cells, mostly 64 to 512; set "
-            "--resolution"
+        raise Mistake(
+            f"mesh resolution is {resolution}; expected at least 2 cells, mostly 64 to 512",
+            setting="resolution",
         )
     grid = covering_grid(radius, resolution)
     samples = sample_field(sdf, params, grid, radius, max(chunk // BLOCK**3, 1) * BLOCK**3)
@@ -108,7 +109,7 @@ def triangulate(samples: Samples, grid: Grid, radius: float) -> Mesh:
     """The zero level of a sampled field inside the bounding sphere, closed there.
 
     Raises:
-        ValueError: if the samples have one sign in the whole sphere.
+        Mistake: if the samples have one sign in the whole sphere.
     """
     sphere = sphere_values(grid, radius)
     _require_both_signs(samples.values[sphere <= 0], radius)
@@ -134,14 +135,14 @@ def colour_vertices(mesh: Mesh, shade: Callable[[np.ndarray], Any]) -> Mesh:
             float32 points; jitted, it compiles once.
 
     Raises:
-        ValueError: if a colour is not finite.
+        Mistake: if a colour is not finite.
     """
     points = mesh.vertices.astype(np.float32)
     # A power of two, so that meshes of nearly the same size share a program.
     chunk = min(_CHUNK, max(1024, power_of_two(len(points))))
     rgb = in_chunks(shade, points, chunk, "colouring")
     if not np.isfinite(rgb).all():
-        raise ValueError("a vertex colour is not finite; expected rgb in [0, 1]")
+        raise Mistake("a vertex colour is not finite; expected rgb in [0, 1]")
     return mesh._replace(colours=np.round(255 * np.clip(rgb, 0, 1)).astype(np.uint8))
 
 
@@ -185,12 +186,13 @@ def _require_both_signs(values: Float[np.ndarray, " N"], radius: float) -> None:
     cure = (
         "everything is outside: train longer, or check masks and cameras"
         if negative == 0
-        else "everything is inside: the object fills the bounds; raise data.radius"
+        else "everything is inside: the object fills the bounds; train with a larger region"
     )
-    raise ValueError(
+    raise Mistake(
         f"the field has no surface in the sphere of radius {radius:g}: it runs from "
         f"{values.min():.4g} to {values.max():.4g} and {negative:.0%} of the sphere is negative; "
-        f"a mesh needs both signs; {cure}"
+        "a mesh needs both signs",
+        remedy=cure,
     )
 
 

@@ -14,6 +14,7 @@ from neural_sdf.fields.activations import squareplus
 from neural_sdf.fields.field import Field, field_from_module
 from neural_sdf.fields.grid import Grid, geometric_grid, grid_encoding, opened_levels
 from neural_sdf.fields.networks import Appearance, Geometry, Network, check_sizes
+from neural_sdf.mistake import Mistake
 
 
 def hash_grid(
@@ -55,7 +56,7 @@ def hash_grid(
         direction_octaves: of the encoding of the direction.
 
     Raises:
-        ValueError: sizes that make no network, or no grid.
+        Mistake: sizes that make no network, or no grid.
     """
     check_sizes(
         {
@@ -71,9 +72,9 @@ def hash_grid(
         }
     )
     if finest < coarsest:
-        raise ValueError(
-            f"field finest is {finest} with coarsest {coarsest}; expected at least as much; set "
-            "config.field.finest"
+        raise Mistake(
+            f"field finest is {finest} with coarsest {coarsest}; expected at least as much",
+            setting="finest",
         )
     grid = geometric_grid(num_levels, coarsest, finest, table_size)
     level_of_row = np.repeat(np.arange(num_levels), grid.num_rows)

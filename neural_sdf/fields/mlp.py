@@ -13,6 +13,7 @@ from neural_sdf.fields.activations import ACTIVATIONS
 from neural_sdf.fields.encodings import positional_encoding
 from neural_sdf.fields.field import Field, field_from_module
 from neural_sdf.fields.networks import Appearance, Geometry, Network, check_sizes
+from neural_sdf.mistake import Mistake
 
 
 def mlp(
@@ -49,12 +50,12 @@ def mlp(
             hardly more than a ReLU.
 
     Raises:
-        ValueError: sizes that make no network, or an unknown activation.
+        Mistake: sizes that make no network, or an unknown activation.
     """
     if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"field activation {activation!r} is unknown; expected one of {sorted(ACTIVATIONS)}; "
-            "set config.field.activation"
+        raise Mistake(
+            f"field activation {activation!r} is unknown; expected one of {sorted(ACTIVATIONS)}",
+            setting="activation",
         )
     sizes = {
         "width": width,
@@ -66,10 +67,11 @@ def mlp(
     check_sizes(sizes)
     num_inputs = 3 * (1 + 2 * num_octaves)
     if skip and not (0 < skip < depth and width > num_inputs):
-        raise ValueError(
+        raise Mistake(
             f"field skip is {skip} with depth {depth} and width {width}; expected a hidden layer "
-            f"in 1..{depth - 1} and a width above the encoded point's {num_inputs} numbers; set "
-            "config.field.skip (0 for none)"
+            f"in 1..{depth - 1} and a width above the encoded point's {num_inputs} numbers, "
+            "or 0 for none",
+            setting="skip",
         )
 
     def build(rngs: nnx.Rngs) -> Network:

@@ -11,6 +11,7 @@ from flax import nnx
 from jax import Array
 
 from neural_sdf.fields.encodings import positional_encoding
+from neural_sdf.mistake import Mistake
 
 
 class Network(nnx.Module):
@@ -166,10 +167,8 @@ def check_sizes(sizes: Mapping[str, int]) -> None:
     """Refuses a field whose setting of that name is below 1.
 
     Raises:
-        ValueError: names it.
+        Mistake: names it.
     """
     for name, size in sizes.items():
         if size < 1:
-            raise ValueError(
-                f"field {name} is {size}; expected at least 1; set config.field.{name}"
-            )
+            raise Mistake(f"field {name} is {size}; expected at least 1", setting=name)

@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from neural_sdf.mistake import Mistake
+
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
@@ -23,7 +25,7 @@ def replace_file(path: Path, data: bytes) -> None:
     """Puts `data` at `path`, through a temporary name beside it, so that no reader sees a part.
 
     Raises:
-        ValueError: if the file cannot be written.
+        Mistake: if the file cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -31,8 +33,8 @@ def replace_file(path: Path, data: bytes) -> None:
         partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
-        raise ValueError(
-            f"cannot write '{path}': {error.strerror}; choose another place"
+        raise Mistake(
+            f"cannot write '{path}': {error.strerror}", remedy="choose another place"
         ) from error
     finally:
         if partial.exists():
@@ -60,13 +62,13 @@ def new_folder(folder: str | Path) -> Path:
     """The whole path of a folder that may be written: one that is not there yet, or is empty.
 
     Raises:
-        ValueError: if there is something.
+        Mistake: if there is something.
     """
     folder = Path(folder).expanduser().resolve()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(
-            f"output {folder} is there already; expected a new folder, or an empty one; set"
-            " --output to a new folder"
+        raise Mistake(
+            f"output {folder} is there already; expected a new folder, or an empty one",
+            setting="output",
         )
     return folder
 
@@ -76,7 +78,7 @@ def scratch_beside(folder: Path) -> Iterator[Path]:
     """A folder on the same disk for what is not finished, which is gone in the end.
 
     Raises:
-        ValueError: if the disk is full or may not be written to.
+        Mistake: if the disk is full or may not be written to.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,8 @@ def scratch_beside(folder: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        raise ValueError(
+        raise Mistake(
             f"output {folder} cannot be written: {error.strerror}; expected a place with room for"
-            " the photos; choose another by --output"
+            " the photos",
+            setting="output",
         ) from error

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 
 from neural_sdf.masking.colours import MOST, colour_ratios, object_evidence
 from neural_sdf.masking.plain import cleaned
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.reduction import box_average, downscale_intrinsics
 from neural_sdf.photos.outlines.cells import Views, carve_cells, distance_from, least_dissent
 from neural_sdf.photos.outlines.growth import LENIENT
@@ -76,7 +77,7 @@ def refine_by_hull(
         world_from_camera: rigid OpenCV poses of cameras that look at the object.
 
     Raises:
-        ValueError: if the cameras do not look at one place, or nothing is left of the object.
+        Mistake: if the cameras do not look at one place, or nothing is left of the object.
     """
     factors = [max(1, -(-max(photo.shape) // LONGEST)) for photo in photos]
     views = _small_views(photos, factors, intrinsics, world_from_camera)
@@ -125,7 +126,7 @@ def _colours(views: Views, outlines) -> Float32[np.ndarray, " colours"]:
     known = [pair for pair in zip(views.photos, outlines, strict=True) if pair[1].any()]
     if all(mask.all() for _, mask in known):  # also if none is known
         side = "every" if known else "no"
-        raise ValueError(
+        raise Mistake(
             f"the masks of the {len(outlines)} photos have {side} pixel on the object; expected"
             " object and surroundings in them; start from other masks, or give a folder of masks"
         )

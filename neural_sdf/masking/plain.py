@@ -13,6 +13,8 @@ from jaxtyping import Bool, Int, UInt8
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from neural_sdf.mistake import Mistake
+
 BORDER = 0.02  # width of the strip that shows the background, as share of a photo's longer side
 SMOOTHING = 3.0  # of the count of distances, grey levels: more than the steps of an 8-bit file
 FLAT = 1.25  # times the least count: what still is the valley's floor
@@ -36,15 +38,15 @@ def plain_background(
         photos: sizes may differ.
 
     Raises:
-        ValueError: if the background is not plain.
+        Mistake: if the background is not plain.
     """
     distances = [background_distance(photo) for photo in photos]
     threshold = plain_threshold(distances)
     if threshold is None:
-        raise ValueError(
+        raise Mistake(
             f"the background of the {len(photos)} photos is not plain: the colours of their borders"
             " spread as far as those of the object; expected one colour at the borders of all"
-            " photos that the object does not have; set --masks=hull, or make masks elsewhere and"
+            " photos that the object does not have; set <masks>=hull, or make masks elsewhere and"
             " give their folder"
         )
     return [_mask(distance, threshold) for distance in distances]

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from neural_sdf.machine.files import as_png
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.findings import listed, names
 from neural_sdf.photos.files.folder import PHOTO_SUFFIXES, list_photos, pair_masks
 from neural_sdf.photos.files.images import (
@@ -67,8 +68,8 @@ def read_album(folder: Path, masks: Path | None = None) -> list[Photo]:
         masks: a folder with a mask for each photo, of the same name or in the same order.
 
     Raises:
-        ValueError: if there are too few, or some cannot be read; all of them are named.
-        FileNotFoundError: if a folder is not there.
+        Mistake: if there are too few, or some cannot be read; all of them are named.
+        Mistake: if a folder is not there.
     """
     _require_folder(folder, "images")
     paths = list_photos(folder)
@@ -77,7 +78,7 @@ def read_album(folder: Path, masks: Path | None = None) -> list[Photo]:
         beside = f", and files with the suffixes {', '.join(others)}" if others else ""
         if any(p.is_dir() for p in folder.iterdir()):
             beside += ", and folders, which are not looked into"
-        raise ValueError(
+        raise Mistake(
             f"folder {folder} holds {len(paths)} photos{beside}; expected {FEWEST} or more"
             f" ({', '.join(PHOTO_SUFFIXES)}), 20 to 80 for an object seen from all round; take"
             " more, or convert them"
@@ -93,10 +94,10 @@ def read_album(folder: Path, masks: Path | None = None) -> list[Photo]:
     files = pair_masks(masks, [Path(path.name) for path in paths])
     missing = sorted({file.name for file in files if not file.is_file() or files.count(file) > 1})
     if missing:
-        raise ValueError(
+        raise Mistake(
             f"masks {names(missing)} are not in {masks}, or there for two photos; expected one for"
             f" each of the {len(photos)} photos, of the same name or as many in the same order; set"
-            " --masks"
+            " <masks>"
         )
     return [photo._replace(mask=file) for photo, file in zip(photos, files, strict=True)]
 
@@ -115,7 +116,7 @@ def write_album(photos: Sequence[Photo], factor: int, folder: Path) -> list[str]
         Where each lies in `images/`, in the order of the photos.
 
     Raises:
-        ValueError: if files cannot be read, all photos are the same picture, only some have masks,
+        Mistake: if files cannot be read, all photos are the same picture, only some have masks,
             or masks say nothing.
     """
     cameras = {camera: i for i, camera in enumerate(dict.fromkeys(p.camera for p in photos))}
@@ -135,20 +136,20 @@ def write_album(photos: Sequence[Photo], factor: int, folder: Path) -> list[str]
 
     written = _each(list(zip(photos, places, strict=True)), write)
     if len({digest for digest, _ in written}) == 1:
-        raise ValueError(
+        raise Mistake(
             f"all {len(photos)} photos are the same picture; expected photos from different places;"
             " move round the object and take one every 10 to 20 degrees"
         )
     shares = [share for _, share in written]
     if set(shares) in ({0.0}, {1.0}):
-        raise ValueError(
+        raise Mistake(
             f"the masks of all {len(photos)} photos are {'bright' if shares[0] else 'dark'}"
             " everywhere; expected them brighter than half on the object and dark around it; set"
-            " --masks"
+            " <masks>"
         )
     bare = [photo.name for photo, share in zip(photos, shares, strict=True) if share is None]
     if 0 < len(bare) < len(photos):
-        raise ValueError(
+        raise Mistake(
             f"photos {names(bare)} have no transparency, the others have; expected all alike; save"
             " them anew"
         )
@@ -159,20 +160,20 @@ def reduction(photos: Sequence[Photo], longest_side: int) -> int:
     """The least factor that brings the longer side of every photo down to so many pixels.
 
     Raises:
-        ValueError: if so few pixels show too little.
+        Mistake: if so few pixels show too little.
     """
     if longest_side < LEAST_SIDE:
-        raise ValueError(
-            f"longest side {longest_side}: expected {LEAST_SIDE} pixels or more; set --longest_side"
+        raise Mistake(
+            f"longest side {longest_side}: expected {LEAST_SIDE} pixels or more; set <longest_side>"
         )
     return max(math.ceil(max(photo.size) / longest_side) for photo in photos)
 
 
 def _require_folder(folder: Path, flag: str) -> None:
     if not folder.is_dir():
-        raise FileNotFoundError(
+        raise Mistake(
             f"folder {str(folder)!r} is {'a file' if folder.is_file() else 'not there'}; expected a"
-            f" folder of {'photos' if flag == 'images' else flag}; set --{flag}"
+            f" folder of {'photos' if flag == 'images' else flag}; set <{flag}>"
         )
 
 
@@ -209,7 +210,7 @@ def _each(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
     """The results of all items, in threads: decoding and encoding release the interpreter's lock.
 
     Raises:
-        ValueError: if images cannot be used; the first few are named.
+        Mistake: if images cannot be used; the first few are named.
     """
     with ThreadPoolExecutor() as pool:
         futures = [pool.submit(work, item) for item in items]
@@ -218,5 +219,5 @@ def _each(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
         if not isinstance(error, ImageError):
             raise error
     if errors:
-        raise ValueError(listed([str(error) for error in errors]))
+        raise Mistake(listed([str(error) for error in errors]))
     return [future.result() for future in futures]

@@ -16,6 +16,7 @@ from jaxtyping import Float64
 from neural_sdf.machine.files import new_folder, scratch_beside
 from neural_sdf.masking.scenes import MASKING, mask_by_background, mask_by_hull
 from neural_sdf.masking.sheet import mask_sheet
+from neural_sdf.mistake import Mistake
 from neural_sdf.motion.album import Photo, read_album, reduction, write_album
 from neural_sdf.motion.motion import Motion, find_motion, rejected, require_most
 from neural_sdf.motion.sheet import match_sheet
@@ -56,8 +57,8 @@ def photos_to_scene(
         say: told a line about each step.
 
     Raises:
-        ValueError: if the photos cannot be used, too few fit together, or masks cannot be made.
-        FileNotFoundError: if a folder is not there.
+        Mistake: if the photos cannot be used, too few fit together, or masks cannot be made.
+        Mistake: if a folder is not there.
     """
     output, given = new_folder(output), None if masks in MASKS else _mask_folder(masks)
     album = read_album(Path(images).expanduser(), given)
@@ -66,8 +67,8 @@ def photos_to_scene(
     with scratch_beside(output) as work:
         places = write_album(album, factor, work)
         if masks == "alpha" and not any((work / "masks").rglob("*.png")):
-            raise ValueError(
-                "the photos have no transparency; expected some for --masks=alpha; set it to one of"
+            raise Mistake(
+                "the photos have no transparency; expected some for <masks>=alpha; set it to one of"
                 f" {list(MASKS)} or to a folder of masks"
             )
         focals = {
@@ -82,7 +83,7 @@ def photos_to_scene(
         try:
             scene, made_by = _masked(_scene(work, motion, photos), masks)
         except DataError as error:  # whose remedies are for other commands
-            raise ValueError(_unusable(error.finding)) from error
+            raise Mistake(_unusable(error.finding)) from error
         say(f"masks: {made_by}")
         scene = upright(in_scene_frame(scene))
         report = _report(work, motion, made_by)
@@ -126,9 +127,9 @@ def _rotation(
 def _mask_folder(masks: str) -> Path:
     folder = Path(masks).expanduser()
     if not masks or not folder.is_dir():
-        raise ValueError(
+        raise Mistake(
             f"masks {masks!r} is neither a way to make them nor a folder; expected one of"
-            f" {list(MASKS)} or a folder with a mask for each photo; set --masks"
+            f" {list(MASKS)} or a folder with a mask for each photo; set <masks>"
         )
     return folder
 
@@ -163,7 +164,7 @@ def _masked(scene: Scene, masks: str) -> tuple[Scene, str]:
 def _unusable(finding: Finding) -> str:
     """Why no scene can be made of cameras that were found, in words for photos."""
     if "mask" in finding.code:
-        return f"{finding.message}; write masks bright on the object, or set --masks to another way"
+        return f"{finding.message}; write masks bright on the object, or set <masks> to another way"
     if finding.code == "parallel-cameras":
         return (
             "the photos look at a flat thing, or all in one direction; expected an object from"

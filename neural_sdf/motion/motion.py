@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import Progress
 from scipy.sparse.csgraph import connected_components
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.findings import names
 
 WORKER = Path(__file__).with_name("motion_worker.py")
@@ -70,10 +71,10 @@ def find_motion(
         focals: of each camera, by the name of its folder, pixels; None where unknown.
 
     Raises:
-        ValueError: if pycolmap is not installed or stops early.
+        Mistake: if pycolmap is not installed or stops early.
     """
     if importlib.util.find_spec("pycolmap") is None:
-        raise ValueError(
+        raise Mistake(
             "pycolmap is not installed; it finds the cameras of plain photos; install it with"
             " pip install -e '.[sfm]'"
         )
@@ -88,7 +89,7 @@ def find_motion(
             worker.kill()
             worker.wait()
     if worker.returncode:
-        raise ValueError(_reason_of_stop(folder, worker.returncode))
+        raise Mistake(_reason_of_stop(folder, worker.returncode))
     return _found(folder, photos)
 
 
@@ -104,7 +105,7 @@ def require_most(motion: Motion) -> None:
     """Stops where too few photos fit together, with what is the matter with them.
 
     Raises:
-        ValueError: if so.
+        Mistake: if so.
     """
     photos, count = motion.photos, len(motion.photos)
     kept = len(motion.groups[0]) if motion.groups else 0
@@ -112,26 +113,26 @@ def require_most(motion: Motion) -> None:
         return
     blank = [photo for photo, n in zip(photos, motion.num_points, strict=True) if n < TOO_FEW]
     if len(blank) > count / 2:
-        raise ValueError(
+        raise Mistake(
             f"{len(blank)} of {count} photos show next to nothing that stands out"
             f" ({names(blank)}); expected sharp photos of things with some pattern; put the object"
             " on a printed page, or light it better"
         )
     together = int(np.bincount(connected_components(motion.matches)[1]).max())
     if together < max(3, LEAST_SHARE * count):
-        raise ValueError(
+        raise Mistake(
             f"{count} photos do not show the same things: at most {together} are linked by points"
             " in common; expected neighbours that overlap by two thirds; move round the object and"
             " take one every 10 to 20 degrees"
         )
     if kept < together / 3:
-        raise ValueError(
+        raise Mistake(
             f"the {count} photos share too few points (a photo has"
             f" {np.median(motion.num_points):.0f} that stand out, expected 1000 or more), or all"
             " were taken from one place; put the object on a printed page, and move the camera"
             " rather than turn it"
         )
-    raise ValueError(
+    raise Mistake(
         f"only {kept} of {count} photos fit together; expected half of them or more; take photos"
         f" between these and the others, or leave the others out: {names(list(rejected(motion)))}"
     )
@@ -175,12 +176,12 @@ def _reason_of_stop(folder: Path, status: int) -> str:
     if shutil.disk_usage(folder).free < ROOM:  # where the log may have had no room, too
         return (
             f"the disk of {folder.parent} is full; expected some megabytes for each photo; choose"
-            " another place by --output"
+            " another place by <output>"
         )
     last = next((line for line in reversed(log.splitlines()) if line.strip()), "no message")
     return (
         f"pycolmap stopped with status {status} ({last.strip()[:200]}); expected it to end by"
-        " itself; if memory ran out, set a smaller --longest_side"
+        " itself; if memory ran out, set a smaller <longest_side>"
     )
 
 

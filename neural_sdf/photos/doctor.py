@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from neural_sdf.mistake import with_settings
 from neural_sdf.photos.files.capture import Capture, Header
 from neural_sdf.photos.files.findings import DataError, Finding
 from neural_sdf.photos.files.folder import find_set
@@ -74,8 +75,8 @@ def inspect_scene(
         capture = read_capture(path, format=name, cameras=cameras)
     except DataError as error:
         return Report(str(path), name, 0, (error.finding, *findings), None)
-    except (ValueError, FileNotFoundError) as error:
-        finding = Finding("unreadable-cameras", "error", str(error), "")
+    except ValueError as error:
+        finding = Finding("unreadable-cameras", "error", getattr(error, "text", str(error)), "")
         return Report(str(path), name, 0, (finding, *findings), None)
     scene = _read(find_set(path), capture, mask_shows, findings)
     if scene is not None and not scene.source.has_masks:
@@ -85,8 +86,13 @@ def inspect_scene(
     return Report(str(path), name, len(capture.views), tuple(findings), scene)
 
 
-def as_text(report: Report) -> str:
-    """The report for a person: what was found, then each finding with its remedy."""
+def as_text(report: Report, typed: Callable[[str], str] = str) -> str:
+    """The report for a person: what was found, then each finding with its remedy.
+
+    Args:
+        report: of a set.
+        typed: setting of `load_scene` -> how it is given.
+    """
     lines = [f"{report.path}: layout {report.format}, {report.num_views} views"]
     if report.scene is not None:
         frame = report.scene.world_from_scene
@@ -96,10 +102,8 @@ def as_text(report: Report) -> str:
             f" from {report.scene.source.region}"
         )
     for finding in report.findings:
-        lines.append(f"{finding.level}: {finding.code}: {finding.message}")
-        lines += [f"  to mend: {finding.remedy}"] * bool(finding.remedy)
-    if any("config.data" in finding.remedy for finding in report.findings):
-        lines.append("(config.data.... are settings of train.py: --config.data....=)")
+        lines.append(f"{finding.level}: {finding.code}: {with_settings(finding.message, typed)}")
+        lines += [f"  to mend: {with_settings(finding.remedy, typed)}"] * bool(finding.remedy)
     counts = Counter(finding.level for finding in report.findings)
     told = ", ".join(f"{n} {level}{'s' * (n != 1)}" for level, n in counts.items())
     verdict = "can be trained on" if report.is_usable else "cannot be trained on as it is"
@@ -123,7 +127,12 @@ def as_json(report: Report) -> str:
         "num_views": report.num_views,
         "usable": report.is_usable,
         "region": region,
-        "findings": [finding._asdict() for finding in report.findings],
+        "findings": [
+            finding._replace(
+                message=with_settings(finding.message), remedy=with_settings(finding.remedy)
+            )._asdict()
+            for finding in report.findings
+        ],
     }
     return json.dumps(document, indent=1)
 

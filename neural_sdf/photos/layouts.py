@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture
 from neural_sdf.photos.files.findings import Finding
 from neural_sdf.photos.files.folder import find_set
@@ -20,29 +21,29 @@ def recognise(path: str | Path, format: str) -> list[str]:
         format: as in `Settings`; the answer itself, unless it is "auto".
 
     Raises:
-        ValueError: if the format is unknown or not to be recognised.
-        FileNotFoundError: if the folder is missing.
+        Mistake: if the format is unknown or not to be recognised.
+        Mistake: if the folder is missing.
     """
     if format != "auto" and format not in FORMATS:
-        raise ValueError(
+        raise Mistake(
             f"photo format {format!r} is unknown; expected one of"
-            f" {['auto', *SHOOTS, *FORMATS]}; set config.data.format"
+            f" {['auto', *SHOOTS, *FORMATS]}; set <format>"
         )
     folder = find_set(path)
     if not str(path) or not folder.is_dir():
-        raise FileNotFoundError(
+        raise Mistake(
             f"photo folder {str(path)!r} is {'a file' if folder.is_file() else 'not there'};"
             " expected a folder of photos with cameras, or the name of a dataset; set"
-            " config.data.path"
+            " <path>"
         )
     if format != "auto":
         return [format]  # the reader tells what it misses
     names = [name for name, form in FORMATS.items() if form.recognises(folder)]
     if not names:
         layouts = "; ".join(f"{name}: {form.looks_for}" for name, form in FORMATS.items())
-        raise ValueError(
+        raise Mistake(
             f"photo folder {folder} has the files of no known format; expected those of one"
-            f" ({layouts}); set config.data.path or config.data.format"
+            f" ({layouts}); set <path> or <format>"
         )
     return names
 
@@ -55,7 +56,7 @@ def several_layouts(names: Sequence[str]) -> Iterator[Finding]:
             "several-layouts",
             "note",
             f"the folder has the files of {' and '.join(names)}, and is read as {first}",
-            f"set config.data.format={others[0]} if its cameras are meant",
+            f"set <format>={others[0]} if its cameras are meant",
         )
 
 
@@ -68,8 +69,8 @@ def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
         cameras: as in `Settings`.
 
     Raises:
-        ValueError: as `recognise`, or if the reader cannot make sense of a file.
-        FileNotFoundError: if the folder or its camera file is missing.
+        Mistake: as `recognise`, or if the reader cannot make sense of a file.
+        Mistake: if the folder or its camera file is missing.
     """
     name, *_ = recognise(path, format)
     return FORMATS[name].read(find_set(path), cameras)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Header, View
 from neural_sdf.photos.files.images import ImageError
 from neural_sdf.photos.files.reduction import downscale_intrinsics
@@ -66,7 +67,7 @@ def photo_memory(
         downscale: as for `read_view`.
 
     Raises:
-        ValueError: if the photos are too small to be reduced so, or too many.
+        Mistake: if the photos are too small to be reduced so, or too many.
     """
     sizes = _reduced_sizes([pinhole.size for pinhole in pinholes], downscale)
     kept = PIXEL_BYTES * int(sizes.prod(axis=1, dtype=np.int64).sum())
@@ -99,7 +100,7 @@ def read_photos(
         mask_shows: as for `read_view`.
 
     Raises:
-        ValueError: if the photos are too small to be reduced so, or too many.
+        Mistake: if the photos are too small to be reduced so, or too many.
     """
     sizes = _reduced_sizes([pinhole.size for pinhole in pinholes], downscale)
     intrinsics = np.stack([downscale_intrinsics(p.intrinsics, downscale) for p in pinholes])
@@ -128,15 +129,15 @@ def _reduced_sizes(full: Sequence[tuple[int, int]], downscale: int) -> Int32[np.
     """(height, width) of the reduced photos."""
     sizes = np.array(full) // downscale
     if not sizes.all():
-        raise ValueError(
+        raise Mistake(
             f"downscale {downscale} leaves no pixel of a photo whose side is {np.min(full)} pixels;"
-            " expected a smaller factor; set config.data.downscale"
+            " expected a smaller factor; set <downscale>"
         )
     num_pixels = int(sizes.prod(axis=1, dtype=np.int64).sum())
     if num_pixels > MOST_PIXELS:
         least = downscale * math.ceil(math.sqrt(num_pixels / MOST_PIXELS))
-        raise ValueError(
+        raise Mistake(
             f"the photos hold {num_pixels} pixels; expected {MOST_PIXELS} or fewer; set"
-            f" config.data.downscale={least}"
+            f" <downscale>={least}"
         )
     return sizes.astype(np.int32)

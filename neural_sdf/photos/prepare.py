@@ -16,6 +16,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import example_serializer, registered
 
 from neural_sdf.machine.files import as_png
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import View
 from neural_sdf.photos.files.findings import settle_but_masks
 from neural_sdf.photos.files.folder import find_set
@@ -139,17 +140,17 @@ def prepare_dataset(
         The folder of the dataset's version.
 
     Raises:
-        ValueError: if the set cannot be used, or the name is taken by another.
-        FileNotFoundError: if the set or its camera file is missing.
+        Mistake: if the set cannot be used, or the name is taken by another.
+        Mistake: if the set or its camera file is missing.
     """
     folder, data_dir = find_set(path), Path(data_dir).expanduser()
     capture = read_capture(path, format=format, cameras=cameras)
     usable = usable_views(folder, capture, skip_missing=skip_missing, report=settle_but_masks)
     name = name or dataset_name(folder)
     if dataset_name(Path(name)) != name:
-        raise ValueError(
+        raise Mistake(
             f"dataset name {name!r}: expected lower-case letters, digits and _, such as"
-            f" {dataset_name(Path(name))!r}; set --name"
+            f" {dataset_name(Path(name))!r}; set <name>"
         )
     frame = written_region(folder) or capture.world_from_scene
     metadata = {
@@ -165,9 +166,9 @@ def prepare_dataset(
             return publish(_write(builder(usable.views, **settings)), data_dir / name / VERSION)
     except (OSError, RuntimeError) as error:  # ArrayRecord's writer makes the latter
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(
+        raise Mistake(
             f"dataset {name} cannot be written to {data_dir} ({reason}); expected a folder with"
-            " room for the photos; choose another by --data_dir"
+            " room for the photos; choose another by <data_dir>"
         ) from error
 
 
@@ -175,7 +176,7 @@ def publish(made: Path, target: Path) -> Path:
     """Puts a dataset in its place in one step; one that is there already must be the same.
 
     Raises:
-        ValueError: if it is not.
+        Mistake: if it is not.
     """
     target.parent.mkdir(exist_ok=True)
     try:
@@ -185,8 +186,8 @@ def publish(made: Path, target: Path) -> Path:
             raise
         check_files(target)
         if (made / CHECKSUMS).read_bytes() != (target / CHECKSUMS).read_bytes():
-            raise ValueError(
-                f"{target} holds another scene; expected the same one, or none; set --name, or"
+            raise Mistake(
+                f"{target} holds another scene; expected the same one, or none; set <name>, or"
                 " delete that folder"
             ) from error
     return target

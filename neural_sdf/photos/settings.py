@@ -1,10 +1,12 @@
-"""How a photo set is read: every key of `config.data` but the path, documented once."""
+"""How a photo set is read: every key of a config's `data` but the path, documented once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from neural_sdf.mistake import Mistake
 
 MASKS_SHOW = ("object", "background")
 OF_EVERY_FORMAT = ("format", "downscale")  # what the embedded scene takes too
@@ -49,13 +51,13 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     """Settings by name, as a config or a json file has them; lists stand for tuples.
 
     Raises:
-        ValueError: if one is unknown or out of range.
+        Mistake: if one is unknown or out of range.
     """
     unknown = [name for name in given if name not in Settings._fields]
     if unknown:
-        raise ValueError(
+        raise Mistake(
             f"photo setting {unknown[0]!r} is unknown; expected some of"
-            f" {['path', *Settings._fields]}; remove config.data.{unknown[0]}"
+            f" {['path', *Settings._fields]}; remove {unknown[0]}"
         )
     values: dict[str, Any] = {n: tuple(x) if isinstance(x, list) else x for n, x in given.items()}
     settings = Settings(**values)
@@ -67,29 +69,27 @@ def refuse_unused(path: str | Path, settings: Settings) -> None:
     """Stops at what says nothing of the embedded scene, which is made and not read.
 
     Raises:
-        ValueError: names every setting that is not left at its default.
+        Mistake: names every setting that is not left at its default.
     """
     given = {"path": str(path), **settings._asdict()}
     usual = {"path": "", **Settings._field_defaults}
     unused = [n for n in given if n not in OF_EVERY_FORMAT and given[n] != usual[n]]
     if unused:
         said = ", ".join(f"{name} {given[name]!r}" for name in unused)
-        raise ValueError(
+        raise Mistake(
             f"format {settings.format!r} reads no photos, so that {said} would mean nothing;"
-            f" expected the default; remove {', '.join(f'config.data.{name}' for name in unused)}"
+            f" expected the default; leave out {', '.join(f'<{name}>' for name in unused)}"
         )
 
 
 def _check_ranges(settings: Settings) -> None:
     downscale, background = settings.downscale, settings.background
     if downscale < 1:
-        raise ValueError(f"downscale {downscale}: expected 1 or more; set config.data.downscale")
+        raise Mistake(f"downscale {downscale}: expected 1 or more; set <downscale>")
     if not 0 <= background <= 1:
-        raise ValueError(
-            f"background {background}: expected 0 (black) to 1 (white); set config.data.background"
-        )
+        raise Mistake(f"background {background}: expected 0 (black) to 1 (white); set <background>")
     if settings.mask_shows not in MASKS_SHOW:
-        raise ValueError(
+        raise Mistake(
             f"mask_shows {settings.mask_shows!r}: expected one of {list(MASKS_SHOW)}; set"
-            " config.data.mask_shows"
+            " <mask_shows>"
         )

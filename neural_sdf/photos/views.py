@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Header, View
 from neural_sdf.photos.files.findings import Finding, Report
 from neural_sdf.photos.files.views import Pinhole, pinhole_cameras
@@ -56,7 +57,7 @@ def find_views(folder: Path, capture: Capture, usable: Usable, settings: Setting
     """The usable views of a set in the order of a scene.
 
     Raises:
-        ValueError: if the settings hold out what is not there, or all.
+        Mistake: if the settings hold out what is not there, or all.
     """
     held_out = held_out_views(
         usable.views, settings.holdout_every, settings.holdout_offset, settings.holdout_views
@@ -108,18 +109,18 @@ def held_out_views(
         chosen: exactly these, in file order from 0; empty to leave it to the others.
 
     Raises:
-        ValueError: if a chosen view does not exist, or none is left for training.
+        Mistake: if a chosen view does not exist, or none is left for training.
     """
     if every < 0 or offset < 0:
-        raise ValueError(
+        raise Mistake(
             f"holdout_every {every}, holdout_offset {offset}: expected 0 or more; set"
-            " config.data.holdout_every and config.data.holdout_offset"
+            " <holdout_every> and <holdout_offset>"
         )
     strange = [index for index in chosen if not 0 <= index < len(views)]
     if strange:
-        raise ValueError(
+        raise Mistake(
             f"held-out views {strange} do not exist; expected 0 to {len(views) - 1}, in file order;"
-            " set config.data.holdout_views"
+            " set <holdout_views>"
         )
     held_out = np.array([view.is_test for view in views], bool)
     if chosen:
@@ -127,9 +128,9 @@ def held_out_views(
     elif every and not held_out.any():
         held_out[offset::every] = True
     if held_out.all():
-        raise ValueError(
+        raise Mistake(
             f"all {len(views)} views are held out; expected at least one for training; set"
-            " config.data.holdout_views, or config.data.holdout_every=0 to hold out none"
+            " <holdout_views>, or <holdout_every>=0 to hold out none"
         )
     return held_out
 

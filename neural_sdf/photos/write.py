@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from neural_sdf.machine.files import as_png, new_folder, scratch_beside
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, View, image_path
 from neural_sdf.photos.formats import FORMATS
 from neural_sdf.photos.outlines.region import write_region
@@ -38,7 +39,7 @@ def write_scene(
         beside: more files, name and content, that belong to the scene.
 
     Raises:
-        ValueError: if the layout has no writer or cannot hold a camera, or the folder is not empty.
+        Mistake: if the layout has no writer or cannot hold a camera, or the folder is not empty.
     """
     require_writer(layout)
     folder = new_folder(folder)
@@ -56,13 +57,11 @@ def require_writer(layout: str) -> None:
     """Stops at a layout that is only read.
 
     Raises:
-        ValueError: if there is no writer of that name; lists those that there are.
+        Mistake: if there is no writer of that name; lists those that there are.
     """
     writers = [name for name, form in FORMATS.items() if form.write is not None]
     if layout not in writers:
-        raise ValueError(
-            f"layout {layout!r} cannot be written; expected one of {writers}; set --to"
-        )
+        raise Mistake(f"layout {layout!r} cannot be written; expected one of {writers}; set <to>")
 
 
 def _write(scene: Scene, folder: Path, layout: str) -> None:

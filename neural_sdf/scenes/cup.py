@@ -17,6 +17,7 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from neural_sdf.geometry import Rays, Similarity, clip_to_sphere, pixel_rays, shapes
+from neural_sdf.mistake import Mistake
 from neural_sdf.scenes.scene import Scene, Source
 from neural_sdf.tracing import trace
 
@@ -48,13 +49,14 @@ def synthetic_scene(shoot: Shoot) -> Scene:
     """The photos of a shoot, with their cameras and masks.
 
     Raises:
-        ValueError: fewer than one training view or pixel.
+        Mistake: fewer than one training view or pixel.
     """
     num_views, num_test, (height, width), paint = shoot
     if num_views < 1 or num_test < 0 or min(height, width) < 1:
-        raise ValueError(
+        raise Mistake(
             f"synthetic scene of {num_views} + {num_test} views of {width}x{height} pixels;"
-            " expected at least 1 + 0 views of 1x1; set config.data.downscale"
+            " expected at least 1 + 0 views of 1x1",
+            setting="downscale",
         )
     poses = np.concatenate([_poses(num_views, turn=0.0), _poses(num_test, turn=0.5)])
     count, pixels = len(poses), height * width

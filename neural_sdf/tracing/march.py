@@ -24,6 +24,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.tracing.bracket import illinois, secant
 
 # The noise of TF32 matrix products on f (8e-5) exceeds any useful tolerance.
@@ -264,25 +265,25 @@ def checked_rays(
     """Origins, directions, near and far of one floating dtype, if they and the field fit together.
 
     Raises:
-        ValueError: shapes that are no rays, a field that gives not one number a point, or a setting
+        Mistake: shapes that are no rays, a field that gives not one number a point, or a setting
             that is not positive.
     """
     origins, directions = jnp.asarray(origins), jnp.asarray(directions)
     dtype = jnp.result_type(origins, directions, jnp.zeros((), jnp.float32))
     origins, directions = origins.astype(dtype), directions.astype(dtype)
     if origins.ndim != 2 or origins.shape[-1] != 3 or origins.shape != directions.shape:
-        raise ValueError(
+        raise Mistake(
             f"rays have origins of shape {origins.shape} and directions of shape "
             f"{directions.shape}; expected [N, 3] for both; reshape or broadcast them"
         )
     value = jax.eval_shape(sdf, params, origins)
     if getattr(value, "shape", None) != origins.shape[:1]:
-        raise ValueError(
+        raise Mistake(
             f"sdf gives {value} for points of shape {origins.shape}; expected distances of shape "
             f"{origins.shape[:1]}; it is called as sdf(params, points)"
         )
     for name, setting in positive.items():
         if isinstance(setting, int | float) and not setting > 0:
-            raise ValueError(f"{name} is {setting}; expected a positive number; set {name}")
+            raise Mistake(f"{name} is {setting}; expected a positive number", setting=name)
     near, far = (jnp.broadcast_to(jnp.asarray(x, dtype), origins.shape[:1]) for x in ends)
     return origins, directions, near, far

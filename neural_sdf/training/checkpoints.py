@@ -16,6 +16,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from neural_sdf.geometry import Similarity
+from neural_sdf.mistake import Mistake, RunEnded
 from neural_sdf.training.step import TrainState
 
 
@@ -64,12 +65,12 @@ class Checkpoints:
             num_views: how many of them are for training.
 
         Raises:
-            FloatingPointError: a parameter is not finite; nothing is written.
+            RunEnded: a parameter is not finite; nothing is written.
         """
         for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
             if not np.isfinite(leaf).all():
                 name = jax.tree_util.keystr(path, simple=True, separator=".")
-                raise FloatingPointError(f"parameter {name} is not finite at step {state.step}")
+                raise RunEnded(f"parameter {name} is not finite at step {state.step}")
         frame = {name: np.asarray(x).tolist() for name, x in world_from_scene._asdict().items()}
         self._orbax.save(
             int(state.step),
@@ -91,27 +92,29 @@ class Checkpoints:
             step: which; the latest if None.
 
         Raises:
-            FileNotFoundError: there is no such step.
-            ValueError: the checkpoint is of another field or damaged.
+            Mistake: there is no such step.
+            Mistake: the checkpoint is of another field or damaged.
         """
         steps = self.steps()
         if not steps:
-            raise FileNotFoundError(
-                f"no checkpoint in {self._folder}; expected a workdir of train.py; train first"
+            raise Mistake(
+                f"no checkpoint in {self._folder}; expected a workdir of train.py",
+                remedy="train first",
             )
         step = steps[-1] if step is None else step
         if step not in steps:
-            raise FileNotFoundError(
-                f"no checkpoint of step {step} in {self._folder}; it has {steps}"
+            raise Mistake(
+                f"no checkpoint of step {step} in {self._folder}; it has {steps}", setting="step"
             )
         try:
             metadata: Any = self._orbax.metadata(step).custom_metadata
             shapes = jax.tree.map(_shape, like(metadata["num_views"]))
             state = self._orbax.load(step, shapes)
         except Exception as error:  # Orbax raises many kinds, the reason last in the chain
-            raise ValueError(
+            raise Mistake(
                 f"checkpoint {self._folder / str(step)} cannot be read ({_reason(error)}); "
-                "expected one of this field; delete that folder to go back to an earlier step"
+                "expected one of this field",
+                remedy="delete that folder to go back to an earlier step",
             ) from error
         frame = metadata["world_from_scene"]
         return state, Similarity(**{name: np.asarray(x) for name, x in frame.items()})

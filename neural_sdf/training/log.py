@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from neural_sdf.mistake import file_mistakes
+
 # What a person sees of a step's metrics, as far as it has them.
 _SHOWN = {"loss": "loss {:.4f}", "psnr": "psnr {:.2f} dB", "hit_rate": "hits {:.1%}"}
 
@@ -23,11 +25,12 @@ class MetricLog:
 
     def __init__(self, path: Path, *, step: int):
         """Opens the log, without the lines of steps after `step` and any line cut short."""
-        kept = [line for line in _lines(path) if line["step"] <= step]
-        partial = path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        partial.replace(path)
-        self._file = path.open("a", buffering=1)
+        with file_mistakes():
+            kept = [line for line in _lines(path) if line["step"] <= step]
+            partial = path.with_suffix(".partial")
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            partial.replace(path)
+            self._file = path.open("a", buffering=1)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Adds a line, with the wall-clock time in seconds since 1970."""

@@ -11,6 +11,7 @@ from jax import Array
 from jaxtyping import Float
 
 from neural_sdf.geometry.shapes import safe_norm
+from neural_sdf.mistake import Mistake
 from neural_sdf.rendering import Renderer, Rendering
 from neural_sdf.scenes import Batch
 
@@ -91,17 +92,18 @@ def check_losses(names: Iterable[str], renderer: Renderer) -> None:
     """Refuses losses that do not exist, or that need what a renderer does not give.
 
     Raises:
-        ValueError: names the loss.
+        Mistake: names the loss.
     """
     for name in names:
         if name not in LOSSES:
-            raise ValueError(
-                f"loss name {name!r} is unknown; expected some of {sorted(LOSSES)}; set "
-                "config.train.weights"
+            raise Mistake(
+                f"loss name {name!r} is unknown; expected some of {sorted(LOSSES)}",
+                setting="weights",
             )
         absent = sorted(LOSSES[name].needs - renderer.gives)
         if absent:
-            raise ValueError(
+            raise Mistake(
                 f"loss {name!r} needs {', '.join(absent)}, which this renderer does not give; "
-                f"expected one that does; set config.train.weights.{name}=0 or config.render.name"
+                "expected one that does",
+                setting=(f"weights.{name}", "render.name"),
             )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from jax.stages import Compiled, Lowered
 
 from neural_sdf.machine.memory import gib, program_memory
+from neural_sdf.mistake import Mistake
 
 _BATCH_MULTIPLE = 64  # a proposed batch is rounded down to it
 
@@ -22,23 +23,21 @@ def compile_within(
         available: bytes; None for no limit.
 
     Raises:
-        ValueError: it needs more than there is; names the largest batch that does not.
+        Mistake: it needs more than there is; names the largest batch that does not.
     """
     program = lower(batch_size).compile()
     needed = program_memory(program)
     if available is None or needed <= available:
         return program, needed
     largest = _largest_batch(lower, (batch_size, needed), available)
-    cure = (
-        f"set config.train.batch_size={largest}, the most that fits"
-        if largest
-        else "not even a batch of one ray fits: raise config.data.downscale, or make the field "
-        "smaller"
+    message = (
+        f"a step of batch_size {batch_size} needs {gib(needed)}; expected at most the "
+        f"{gib(available)} that are free"
     )
-    raise ValueError(
-        f"a step of train batch_size {batch_size} needs {gib(needed)}; expected at most the "
-        f"{gib(available)} that are free; {cure}"
-    )
+    if not largest:
+        remedy = "not even a batch of one ray fits; a smaller field or smaller photos may"
+        raise Mistake(message, setting="downscale", remedy=remedy)
+    raise Mistake(message, setting=f"batch_size={largest}", remedy="the most that fits")
 
 
 def _largest_batch(

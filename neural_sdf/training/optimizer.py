@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import optax
 
+from neural_sdf.mistake import Mistake
+
 DECAYS = ("cosine", "halving")
 
 
@@ -25,11 +27,11 @@ def schedule(
         final: of the cosine.
 
     Raises:
-        ValueError: an unknown decay.
+        Mistake: an unknown decay.
     """
     if decay not in DECAYS:
-        raise ValueError(
-            f"decay {decay!r} is unknown; expected one of {list(DECAYS)}; set config.train.decay"
+        raise Mistake(
+            f"decay {decay!r} is unknown; expected one of {list(DECAYS)}", setting="decay"
         )
     after = max(steps - warmup, 1)
     if decay == "cosine":

@@ -99,7 +99,7 @@ def train_step(
         axis: of the mesh along which a batch is cut, inside `jax.shard_map`; None for one device.
 
     Raises:
-        ValueError: a weight for a loss that does not exist, or that needs what the renderer lacks.
+        Mistake: a weight for a loss that does not exist, or that needs what the renderer lacks.
     """
     check_losses(weights, model.renderer)
 

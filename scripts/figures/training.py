@@ -98,7 +98,7 @@ def hits_of_next_step(run: Run) -> Hits:
     """What the next step finds."""
     key = jax.random.fold_in(jax.random.key(run.config.seed), run.state.step)
     batch = sample_batch(jax.random.split(key)[0], run.scene, BATCH)
-    march = run.config.train.march.to_dict()
+    march = run.config.train.render.to_dict()
 
     @jax.jit
     def render(state: TrainState) -> Hits:
@@ -141,7 +141,7 @@ def step_times(run: Run) -> list[Row]:
 def evaluations(run: Run) -> list[Row]:
     """How often the network is asked while the hits are searched for, a ray."""
     batch = sample_batch(jax.random.key(1), run.scene, BATCH)
-    march = run.config.train.march.to_dict()
+    march = run.config.train.render.to_dict()
     searches = {
         "whole": (trace, run.state.known),
         "halving": (trace, None),
@@ -171,7 +171,7 @@ def hit_differences(run: Run) -> list[Row]:
     """Of the step's own search, known distances included, and of an image's."""
     rays = sample_batch(jax.random.key(3), run.scene, 4 * BATCH).rays
     image = {name: run.config.render[name] for name in ("dmin", "max_steps")}
-    settings = {"step": run.config.train.march.to_dict(), "image": image}
+    settings = {"step": run.config.train.render.to_dict(), "image": image}
     problem = (run.field.sdf, run.state.params, rays, run.state.known)
     return [row for name in settings for row in hits.differences(name, *problem, settings[name])]
 
@@ -195,7 +195,7 @@ def bare_products(run: Run) -> list[Row]:
 
 def throughput(run: Run) -> list[Row]:
     """Rays a second by batch, and pixels a second of an image."""
-    march = run.config.train.march.to_dict()
+    march = run.config.train.render.to_dict()
 
     def traced(params: Any, rays: Any, known: Any) -> Array:
         near, far, _ = clip_to_sphere(*rays)

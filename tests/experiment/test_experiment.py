@@ -23,6 +23,7 @@ from neural_sdf.experiment.export import export_mesh
 from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.fields import FIELDS
+from neural_sdf.mistake import Mistake, RunEnded
 from neural_sdf.photos.prepare import prepare_dataset
 from neural_sdf.rendering import RENDERERS
 from neural_sdf.training import LOSSES, Checkpoints
@@ -41,8 +42,11 @@ TINY = {
     "train.warmup": 1,
     "train.log_every": 1,
     "train.checkpoint_every": 2,
-    "train.march.max_steps": 8,
+    "train.render.max_steps": 8,
 }
+
+
+FEW = {"size": 8, "num_samples": 1, "num_bounces": 1}
 
 
 def config_of(name: str, **changes):
@@ -126,12 +130,10 @@ def test_time_and_memory_of_the_step_are_told_before_training(tmp_path, capsys):
 
 def test_batch_that_memory_cannot_hold_is_refused_with_one_that_fits():
     run = build(synthetic())
-    words = (
-        r"batch_size 4096 needs .* expected at most the 0\.00 GiB .* config.train.batch_size=\d+"
-    )
-    with pytest.raises(ValueError, match=words) as caught:
+    words = r"batch_size 4096 needs .* expected at most the 0\.00 GiB .* set batch_size=\d+"
+    with pytest.raises(Mistake, match=words) as caught:
         compile_step(run, 40, 4096, available=5_000_000)
-    fitting = int(str(caught.value).partition("batch_size=")[2].split(",")[0])
+    fitting = int(str(caught.value).partition("batch_size=")[2].split(";")[0])
     assert compile_step(run, 40, fitting, available=5_000_000)
 
 
@@ -161,28 +163,28 @@ def test_longer_run_goes_on_from_the_checkpoint(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"field__name": "mpl"}, ["field name 'mpl'", str(sorted(FIELDS)), "config.field.name"]),
+        ({"field__name": "mpl"}, ["field name 'mpl'", str(sorted(FIELDS)), "set field.name"]),
         (
             {"render__name": "volume"},
-            ["render name 'volume'", str(sorted(RENDERERS)), "config.render.name"],
+            ["render name 'volume'", str(sorted(RENDERERS)), "set render.name"],
         ),
-        ({"train__decay": "steep"}, ["decay 'steep'", "cosine", "config.train.decay"]),
-        ({"train__steps": 0}, ["steps is 0", "at least 1", "config.train.steps"]),
-        ({"train__batch_size": -1}, ["batch_size is -1", "at least 1", "config.train.batch_size"]),
-        ({"train__learning_rate": -1.0}, ["learning_rate is -1", "config.train.learning_rate"]),
-        ({"train__warmup": -1}, ["warmup is -1", "config.train.warmup"]),
-        ({"train__weights__mask": -1.0}, ["weights.mask is -1", "config.train.weights.mask"]),
-        ({"field__width": 0}, ["field width is 0", "config.field.width"]),
-        ({"data__format": "mvs"}, ["'mvs'", "idr", "transforms", "config.data.format"]),
+        ({"train__decay": "steep"}, ["decay 'steep'", "cosine", "set decay"]),
+        ({"train__steps": 0}, ["steps is 0", "at least 1", "set steps"]),
+        ({"train__batch_size": -1}, ["batch_size is -1", "at least 1", "set batch_size"]),
+        ({"train__learning_rate": -1.0}, ["learning_rate is -1", "set learning_rate"]),
+        ({"train__warmup": -1}, ["warmup is -1", "set warmup"]),
+        ({"train__weights__mask": -1.0}, ["weights.mask is -1", "set weights.mask"]),
+        ({"field__width": 0}, ["field width is 0", "set width"]),
+        ({"data__format": "mvs"}, ["'mvs'", "idr", "transforms", "set data.format"]),
         (
             {"data__format": "auto", "data__path": "no/such/folder"},
-            ["no/such/folder", "config.data.path"],
+            ["no/such/folder", "set data.path"],
         ),
     ],
 )
 def test_setting_that_cannot_be_used_is_named_and_nothing_is_written(tmp_path, changes, words):
     workdir = tmp_path / "run"
-    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+    with pytest.raises(Mistake) as caught:
         train(synthetic(**changes), workdir)
     for word in words:
         assert word in str(caught.value)
@@ -191,7 +193,7 @@ def test_setting_that_cannot_be_used_is_named_and_nothing_is_written(tmp_path, c
 
 def test_a_workdir_that_is_a_file_is_refused_at_once(tmp_path):
     (tmp_path / "run").write_text("notes")
-    with pytest.raises(ValueError, match=r"run is a file; expected a folder; set --workdir"):
+    with pytest.raises(Mistake, match=r"run is a file; expected a folder; set workdir"):
         train(synthetic(), tmp_path / "run")
     assert (tmp_path / "run").read_text() == "notes"
 
@@ -199,7 +201,7 @@ def test_a_workdir_that_is_a_file_is_refused_at_once(tmp_path):
 def test_photos_without_masks_are_refused_before_anything_is_written(tmp_path, idr_folder):
     shutil.rmtree(idr_folder / "mask")
     config = config_of("photos", data__path=str(idr_folder), data__downscale=1)
-    with pytest.raises(ValueError, match=r"neither masks nor alpha .*; add masks"):
+    with pytest.raises(Mistake, match=r"neither masks nor alpha .*; add masks"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -248,7 +250,7 @@ def test_a_run_draws_its_scene(finished):
 )
 def test_workdir_of_another_run_is_refused_and_left_alone(finished, changes, words):
     before = contents(finished)
-    with pytest.raises(ValueError, match=f"{words}.*--workdir"):
+    with pytest.raises(Mistake, match=f"{words}.*set workdir"):
         train(synthetic(train__steps=6, **changes), finished)
     assert contents(finished) == before
 
@@ -269,9 +271,63 @@ def test_photos_that_moved_are_found_and_other_photos_refused(tmp_path, transfor
             row[3] *= 2
     (tmp_path / "moved/transforms.json").write_text(json.dumps(document))
     before = contents(tmp_path / "run")
-    with pytest.raises(ValueError, match=r"was trained on a region of radius .* the same photos"):
-        train(config_of("photos", **moved | {"train__steps": 3}), tmp_path / "run")
+    for work in (
+        lambda run: train(config_of("photos", **moved | {"train__steps": 3}), run),
+        evaluate,
+        lambda run: evaluate(run, path=tmp_path / "moved"),
+        lambda run: relight.render_trained(run, tmp_path / "a.png", radiance="albedo", **FEW),
+    ):
+        with pytest.raises(Mistake, match=r"was trained on a region of radius .* the same photos"):
+            work(tmp_path / "run")
     assert contents(tmp_path / "run") == before
+
+
+def test_other_masks_are_refused_by_all_that_reads_photos(tmp_path, transforms_folder):
+    train(config_of("photos", data__path=str(transforms_folder), train__steps=1), tmp_path / "run")
+    for path in (transforms_folder / "images").glob("*.png"):
+        rgba = np.array(Image.open(path))
+        shifted = [np.roll(rgba[..., 3], n, axis) for n in (-2, 2) for axis in (0, 1)]
+        rgba[..., 3] = np.max(shifted, axis=0)
+        Image.fromarray(rgba).save(path)
+    with pytest.raises(Mistake, match=r"was trained on .* set path or workdir"):
+        evaluate(tmp_path / "run")
+    with pytest.raises(Mistake, match=r"was trained on .* set path or workdir"):
+        relight.render_trained(tmp_path / "run", tmp_path / "a.png", radiance="albedo", **FEW)
+
+
+def test_a_picture_of_photos_that_moved_is_made_from_their_new_place(tmp_path, transforms_folder):
+    train(config_of("photos", data__path=str(transforms_folder), train__steps=1), tmp_path / "run")
+    transforms_folder.rename(tmp_path / "moved")
+    output = tmp_path / "a.png"
+    moved = {"path": tmp_path / "moved", "radiance": "albedo"}
+    relight.render_trained(tmp_path / "run", output, **moved, **FEW)
+    assert output.is_file()
+
+
+def test_run_with_keys_missing_from_its_config_file_goes_on_and_is_evaluated(
+    tmp_path, capsys, edit_json
+):
+    train(synthetic(train__steps=1), tmp_path)
+
+    def age(config):
+        for section, key in (("data", "mask_shows"), ("field", "radius"), ("train", "cameras")):
+            del config[section][key]
+        config["train"]["march"] = config["train"].pop("render")
+        config["data"]["flip"] = 3
+
+    edit_json(tmp_path / "config.json", age)
+    filled = "data.mask_shows='object', train.cameras.name='given' filled in"
+    told = "data.flip=3 dropped"
+    capsys.readouterr()
+    assert evaluate(tmp_path, resolution=16)["step"] == 1
+    said = capsys.readouterr().out
+    assert "config.json of an older version: " in said and told in said
+    assert all(words in said for words in ("field.radius=0.6", *filled.split(", ")))
+    train(synthetic(train__steps=2), tmp_path)
+    assert re.search(
+        "resuming after step 1; config.json of .*train.steps: 1 -> 2\n", capsys.readouterr().out
+    )
+    assert json.loads((tmp_path / "config.json").read_text())["field"]["radius"] == 0.6
 
 
 def test_loss_that_is_not_finite_stops_the_run_before_a_checkpoint(tmp_path, monkeypatch):
@@ -282,7 +338,7 @@ def test_loss_that_is_not_finite_stops_the_run_before_a_checkpoint(tmp_path, mon
 
     monkeypatch.setitem(LOSSES, "eikonal", Loss(poisoned))
     config = synthetic(train__steps=16, train__checkpoint_every=1)
-    with pytest.raises(FloatingPointError, match="eikonal, gradient is not finite at step 3"):
+    with pytest.raises(RunEnded, match="eikonal, gradient is not finite at step 3; no check"):
         train(config, tmp_path)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.steps() == [1, 2]
@@ -301,7 +357,7 @@ def test_fault_between_two_logged_steps_is_named_exactly_and_not_saved(tmp_path,
 
     monkeypatch.setitem(LOSSES, "colour", Loss(poisoned))
     config = synthetic(train__steps=16, train__checkpoint_every=8, train__log_every=7)
-    with pytest.raises(FloatingPointError, match="colour is not finite at step 3; no checkpoint"):
+    with pytest.raises(RunEnded, match="colour is not finite at step 3; no checkpoint"):
         train(config, tmp_path)
     assert not (tmp_path / "checkpoints").exists()
 
@@ -319,7 +375,7 @@ def test_signals_are_given_back_after_a_run(tmp_path):
     ids=["evaluate", "export"],
 )
 def test_workdir_that_is_not_one_is_refused(tmp_path, work):
-    with pytest.raises(FileNotFoundError, match=r"no config.json in .*; set --workdir"):
+    with pytest.raises(Mistake, match=r"no config.json in .*; set workdir"):
         work(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -332,7 +388,7 @@ def test_workdir_that_is_not_one_is_refused(tmp_path, work):
 def test_empty_checkpoint_folder_is_one_message_and_nothing_is_written(finished, tmp_path, work):
     (tmp_path / "config.json").write_bytes((finished / "config.json").read_bytes())
     (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint in .*checkpoints; .*train first"):
+    with pytest.raises(Mistake, match=r"no checkpoint in .*checkpoints; .*train first"):
         work(tmp_path)
     assert {path.name for path in tmp_path.rglob("*")} == {"config.json", "checkpoints"}
 
@@ -355,7 +411,6 @@ def programs(tmp_path) -> Iterator[Path]:
 
 def test_programs_serve_every_checkpoint(finished, programs, tmp_path):
     """None has the parameters of one baked in, so that the second compiles nothing."""
-    few = {"radiance": "albedo", "size": 8, "num_samples": 1, "num_bounces": 1}
 
     def use(step: int) -> set[str]:
         evaluate(finished, step=step, resolution=16)
@@ -363,7 +418,7 @@ def test_programs_serve_every_checkpoint(finished, programs, tmp_path):
         with pytest.MonkeyPatch.context() as patch:  # a picture is of the latest
             load = functools.partial(load_trained, step=step)
             patch.setattr(relight, "load_trained", load)
-            relight.render_trained(finished, tmp_path / "picture.png", **few)
+            relight.render_trained(finished, tmp_path / "picture.png", radiance="albedo", **FEW)
         return {path.name for path in programs.glob("*-cache")}
 
     first = use(4)
@@ -372,25 +427,25 @@ def test_programs_serve_every_checkpoint(finished, programs, tmp_path):
 
 def test_config_file_that_is_no_json_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"seed": 0, "da')
-    with pytest.raises(ValueError, match=r"config.json is not JSON .*; expected what train.py"):
+    with pytest.raises(Mistake, match=r"config.json is not JSON .*; expected what train.py"):
         evaluate(tmp_path)
 
 
 def test_step_that_was_not_saved_is_answered_with_those_that_were(finished):
-    with pytest.raises(FileNotFoundError, match=r"step 3 .*; it has \[2, 4\]"):
+    with pytest.raises(Mistake, match=r"step 3 .*; it has \[2, 4\]"):
         evaluate(finished, step=3)
 
 
 def test_evaluation_without_held_out_views_says_how_to_hold_some_out(tmp_path, transforms_folder):
     where = {"data__path": str(transforms_folder), "data__holdout_every": 0}
     train(config_of("photos", train__steps=1, **where), tmp_path / "run")
-    with pytest.raises(ValueError, match=r"none of 12 views is held out; .*holdout_every"):
+    with pytest.raises(Mistake, match=r"none of 12 views is held out; .*holdout_every"):
         evaluate(tmp_path / "run")
     assert not (tmp_path / "run/eval").exists()
 
 
 def test_reference_that_is_missing_is_named(finished):
-    with pytest.raises((ValueError, FileNotFoundError), match=r"no_such_mesh\.ply"):
+    with pytest.raises(Mistake, match=r"no_such_mesh\.ply"):
         evaluate(finished, reference=finished / "no_such_mesh.ply")
 
 
@@ -404,18 +459,18 @@ def test_field_without_a_surface_is_refused_at_export_and_leaves_no_file(finishe
     checkpoints.save(state._replace(params=outside), frame, 40)
     checkpoints.close()
     (tmp_path / "config.json").write_text(config.to_json_best_effort())
-    with pytest.raises(ValueError, match=r"no surface .* train longer"):
+    with pytest.raises(Mistake, match=r"no surface .* train longer"):
         export_mesh(tmp_path, tmp_path / "mesh.glb", resolution=16)
     assert not (tmp_path / "mesh.glb").exists()
 
 
 @pytest.mark.parametrize("resolution", [1, 0, -5])
 def test_mesh_of_less_than_two_cells_is_refused(finished, tmp_path, resolution):
-    with pytest.raises(ValueError, match=f"resolution is {resolution}; expected at least 2"):
+    with pytest.raises(Mistake, match=f"resolution is {resolution}; expected at least 2"):
         export_mesh(finished, tmp_path / "mesh.ply", resolution=resolution)
     assert not list(tmp_path.iterdir())
 
 
 def test_unknown_mesh_suffix_is_refused_before_anything_is_loaded(tmp_path):
-    with pytest.raises(ValueError, match=r"\.xyz"):
+    with pytest.raises(Mistake, match=r"\.xyz"):
         export_mesh(tmp_path, tmp_path / "mesh.xyz")

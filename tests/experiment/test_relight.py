@@ -12,6 +12,7 @@ from PIL import Image
 from neural_sdf.experiment import relight
 from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos import load_scene
 from neural_sdf.rendering import compile_views, render_image
 from neural_sdf.scenes import background_colour
@@ -81,12 +82,12 @@ def test_file_that_is_no_png_is_refused_before_any_work(tmp_path, name):
             tmp_path, output, radiance="albedo", view=None, size=8, **FEW
         ),
     ):
-        with pytest.raises(ValueError, match=r"expected \.png; set --output"):
+        with pytest.raises(Mistake, match=r"expected \.png; set output"):
             render(tmp_path / name)
 
 
 def test_view_that_is_not_there_is_answered_with_those_that_are(workdir, tmp_path):
-    with pytest.raises(ValueError, match=r"view 99 is not there; expected 0 to \d+.*--view"):
+    with pytest.raises(Mistake, match=r"view 99 is not there; expected 0 to \d+.*set view"):
         relight.render_trained(
             workdir, tmp_path / "a.png", radiance="albedo", view=99, size=8, **FEW
         )
@@ -94,7 +95,7 @@ def test_view_that_is_not_there_is_answered_with_those_that_are(workdir, tmp_pat
 
 
 def test_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no config.json .*--workdir"):
+    with pytest.raises(Mistake, match=r"no config.json .*set workdir"):
         relight.render_trained(tmp_path, tmp_path / "a.png", radiance="albedo", size=8, **FEW)
 
 

@@ -23,7 +23,7 @@ COMMAND = [
     *("--config.field.width=32", "--config.field.depth=2", "--config.field.skip=0"),
     *("--config.field.num_features=8", "--config.field.radiance_width=16"),
     *("--config.field.radiance_depth=1", "--config.train.batch_size=64"),
-    *("--config.train.march.max_steps=16", f"--config.train.steps={STEPS}"),
+    *("--config.train.render.max_steps=16", f"--config.train.steps={STEPS}"),
     *("--config.train.warmup=10", "--config.train.log_every=5"),
 ]
 

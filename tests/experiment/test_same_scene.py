@@ -28,7 +28,7 @@ SMALL = {
     "train.batch_size": 256,
     "train.warmup": 5,
     "train.learning_rate": 5e-3,
-    "train.march.max_steps": 16,
+    "train.render.max_steps": 16,
 }
 
 

@@ -172,9 +172,9 @@ def test_too_few_photos_are_refused_and_other_files_told(tmp_path):
 @pytest.mark.parametrize("name", ["missing", "file"])
 def test_a_folder_that_is_none_is_refused(folder, tmp_path, name):
     (tmp_path / "file").touch()
-    with pytest.raises(FileNotFoundError, match=r"expected a folder of photos; set --images"):
+    with pytest.raises(ValueError, match=r"expected a folder of photos; set images"):
         read_album(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match=r"expected a folder of masks; set --masks"):
+    with pytest.raises(ValueError, match=r"expected a folder of masks; set masks"):
         read_album(folder, tmp_path / name)
 
 

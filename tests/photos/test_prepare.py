@@ -205,7 +205,7 @@ def test_a_dataset_is_found_by_its_name_and_version(transforms_folder, tmp_path,
     expected = load_scene(transforms_folder)
     for name in ("ball", "ball:1.0.0", "ball:0.9.0"):
         assert same(load_scene(name), expected)
-    with pytest.raises(FileNotFoundError, match=r"'ball:2.0.0' is not there; .*name of a dataset"):
+    with pytest.raises(ValueError, match=r"'ball:2.0.0' is not there; .*name of a dataset"):
         load_scene("ball:2.0.0")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from neural_sdf.fields import mlp
 from neural_sdf.geometry import Similarity
+from neural_sdf.mistake import Mistake, RunEnded
 from neural_sdf.rendering import surface
 from neural_sdf.scenes import CAMERAS
 from neural_sdf.training import (
@@ -111,7 +112,7 @@ def test_empty_and_foreign_folders_are_no_checkpoints(initial, tmp_path):
 
 def test_folder_without_checkpoint_says_so_and_is_not_made(initial, tmp_path):
     opened = Checkpoints(tmp_path / "checkpoints")
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint in .*checkpoints; .* train first"):
+    with pytest.raises(Mistake, match=r"no checkpoint in .*checkpoints; .* train first"):
         opened.load(lambda _: initial)
     opened.close()
     assert not (tmp_path / "checkpoints").exists()
@@ -120,7 +121,7 @@ def test_folder_without_checkpoint_says_so_and_is_not_made(initial, tmp_path):
 def test_missing_step_is_answered_with_those_that_exist(checkpoints, initial):
     for step in (10, 20):
         checkpoints.save(at(initial, step), FRAME, VIEWS)
-    with pytest.raises(FileNotFoundError, match=r"of step 15 .*; it has \[10, 20\]"):
+    with pytest.raises(Mistake, match=r"of step 15 .*; it has \[10, 20\]"):
         checkpoints.load(lambda _: initial, 15)
 
 
@@ -132,7 +133,7 @@ def test_truncated_file_is_one_clear_error(checkpoints, initial, tmp_path):
     checkpoints.save(at(initial, 5), FRAME, VIEWS)
     largest = max(data_files(tmp_path / "checkpoints/5/state"), key=lambda p: p.stat().st_size)
     largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"checkpoints/5 cannot be read \(") as caught:
+    with pytest.raises(Mistake, match=r"checkpoints/5 cannot be read \(") as caught:
         checkpoints.load(lambda _: initial)
     assert "\n" not in str(caught.value)
     assert "; delete that folder" in str(caught.value)
@@ -147,7 +148,7 @@ def test_parameters_that_are_not_finite_are_refused_and_leave_nothing(
     leaves[0] = leaf.at[(0,) * leaf.ndim].set(bad)
     broken = initial._replace(params=structure.unflatten(leaves), step=jnp.int32(8))
     name = jax.tree_util.keystr(path, simple=True, separator=".")
-    with pytest.raises(FloatingPointError, match=f"{name} is not finite at step 8"):
+    with pytest.raises(RunEnded, match=f"{name} is not finite at step 8"):
         checkpoints.save(broken, FRAME, VIEWS)
     assert checkpoints.steps() == []
     assert not data_files(tmp_path)
@@ -156,12 +157,12 @@ def test_parameters_that_are_not_finite_are_refused_and_leave_nothing(
 def test_checkpoint_of_another_field_is_refused(checkpoints, initial):
     checkpoints.save(at(initial, 5), FRAME, VIEWS)
     other = jax.eval_shape(lambda: state_of(24))
-    with pytest.raises(ValueError, match=r"checkpoints/5 cannot be read \(.+\); expected one of"):
+    with pytest.raises(Mistake, match=r"checkpoints/5 cannot be read \(.+\); expected one of"):
         checkpoints.load(lambda _: other)
 
 
 def test_checkpoint_of_a_field_with_other_layers_is_refused(checkpoints, initial):
     checkpoints.save(at(initial, 5), FRAME, VIEWS)
     other = jax.eval_shape(lambda: state_of(16, depth=3))
-    with pytest.raises(ValueError, match=r"checkpoints/5 cannot be read \(.+\); expected one of"):
+    with pytest.raises(Mistake, match=r"checkpoints/5 cannot be read \(.+\); expected one of"):
         checkpoints.load(lambda _: other)

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from neural_sdf.geometry import Similarity
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.findings import names
 from neural_sdf.photos.files.lens import Lens
 
@@ -144,11 +145,11 @@ def refuse_skew(views: Sequence[View], layout: str) -> None:
     """Stops a writer at cameras that its layout cannot hold.
 
     Raises:
-        ValueError: if the K of any view has skew.
+        Mistake: if the K of any view has skew.
     """
     skewed = [v.name for v in views if abs(v.intrinsics[0, 1]) > 1e-9 * v.intrinsics[0, 0]]
     if skewed:
-        raise ValueError(
+        raise Mistake(
             f"cameras {names(skewed)} have skew, which {layout} files cannot hold; expected none;"
             " write the scene as idr"
         )

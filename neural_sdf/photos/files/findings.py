@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+from neural_sdf.mistake import Doubt, Mistake, with_settings
+
 MOST_LISTED = 5  # faults of one kind spelled out in a message
 
 
@@ -20,7 +22,7 @@ class Finding(NamedTuple):
         code: short name, the same for the same kind of fault; docs/data.md lists all.
         level: an "error" cannot be trained on, a "warning" can but may go wrong, a "note" informs.
         message: what was found and what was expected.
-        remedy: how to mend it.
+        remedy: how to mend it; a setting of `load_scene` is written <radius>.
         views: names of the views it is about; empty if it is about all.
     """
 
@@ -33,18 +35,18 @@ class Finding(NamedTuple):
     @property
     def sentence(self) -> str:
         """Message and remedy in one line."""
-        return f"{self.message}; {self.remedy}"
+        return with_settings(f"{self.message}; {self.remedy}")
 
 
 Report = Callable[[Finding], None]
 
 
-class DataError(ValueError):
+class DataError(Mistake):
     """A photo set that cannot be used, with the finding that says why."""
 
     def __init__(self, finding: Finding) -> None:
         """Says the finding's sentence."""
-        super().__init__(finding.sentence)
+        super().__init__(finding.message, remedy=finding.remedy)
         self.finding = finding
 
 
@@ -57,7 +59,7 @@ def settle(finding: Finding) -> None:
     if finding.level == "error":
         raise DataError(finding)
     if finding.level == "warning":
-        warnings.warn(finding.sentence, stacklevel=1)
+        warnings.warn(Doubt(finding.message, remedy=finding.remedy), stacklevel=1)
 
 
 def settle_but_masks(finding: Finding) -> None:

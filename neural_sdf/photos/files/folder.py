@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from neural_sdf.mistake import Mistake
+
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
 PHOTO_FOLDERS = ("image", "images", "rgb", "blended_images", "visualize")
 MASK_FOLDERS = ("mask", "masks", "silhouettes")
@@ -47,16 +49,16 @@ def inside(folder: Path, name: Any, what: str) -> Path:
         what: where it was written; for messages.
 
     Raises:
-        ValueError: if it is no path, absolute, or leads out of the folder.
+        Mistake: if it is no path, absolute, or leads out of the folder.
     """
     if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_PATH:
-        raise ValueError(f"{what} in {folder} is {name!a:.40}; expected the path of a file")
+        raise Mistake(f"{what} in {folder} is {name!a:.40}; expected the path of a file")
     plain = Path(os.path.normpath(name.replace("\\", "/")))
     too_long = max((len(os.fsencode(part)) for part in plain.parts), default=0) > LONGEST_NAME
     if not plain.parts or too_long:
-        raise ValueError(f"{what} in {folder} is {name!r:.40}; expected the path of a file")
+        raise Mistake(f"{what} in {folder} is {name!r:.40}; expected the path of a file")
     if plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]:
-        raise ValueError(
+        raise Mistake(
             f"{what} is {name!r:.200}, which is outside {folder}; expected a path relative to that"
             " folder and inside it; move the files there and write their paths so"
         )
@@ -72,12 +74,12 @@ def read_bytes(path: Path, expected: str, most: int = MOST_BYTES) -> bytes:
         most: bytes that it may have.
 
     Raises:
-        ValueError: if it cannot be read, or is too large to be a file of cameras.
+        Mistake: if it cannot be read, or is too large to be a file of cameras.
     """
     try:
         size = path.stat().st_size
         if size > most:
-            raise ValueError(f"{size} bytes, expected {most} or fewer")
+            raise Mistake(f"{size} bytes, expected {most} or fewer")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise unreadable(path, error, expected) from error
@@ -99,10 +101,10 @@ def read_text(path: Path, expected: str) -> str:
         raise unreadable(path, error, expected) from error
 
 
-def unreadable(path: Path, error: Exception | str, expected: str) -> ValueError:
+def unreadable(path: Path, error: Exception | str, expected: str) -> Mistake:
     """The error for a file of cameras that is not what it should be."""
     reason = str(error).replace("\n", " ")[:200]
-    return ValueError(f"camera file {path} cannot be read ({reason}); expected {expected}; mend it")
+    return Mistake(f"camera file {path} cannot be read ({reason}); expected {expected}; mend it")
 
 
 def list_photos(folder: Path) -> list[Path]:

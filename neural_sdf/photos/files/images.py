@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float32, UInt8
 from PIL import ExifTags, Image, ImageOps
 
 from neural_sdf.machine.files import as_png
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Header, ImageFile, Stored
 
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
@@ -27,7 +28,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's 
 HALF = 127.5  # of 255
 
 
-class ImageError(ValueError):
+class ImageError(Mistake):
     """An image file that cannot be used; `code` is that of the finding it makes."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, View, pose_from_extrinsics, view_name
 from neural_sdf.photos.files.folder import inside, list_photos, read_text
 from neural_sdf.photos.formats.entries import half_pixel_intrinsics, in_order, numbers
@@ -37,15 +38,14 @@ def read_blended_mvs(folder: Path, cameras: str) -> Capture:
         cameras: the folder of cameras; if empty `cams`.
 
     Raises:
-        ValueError: if a file is not as the format has it.
-        FileNotFoundError: if there is none.
+        Mistake: if a file is not as the format has it.
+        Mistake: if there is none.
     """
-    place = inside(folder, cameras or "cams", "folder of cameras (config.data.cameras)")
+    place = inside(folder, cameras or "cams", "folder of cameras (<cameras>)")
     files = sorted(place.glob(f"*{ENDING}"))
     if not files:
-        raise FileNotFoundError(
-            f"{place} holds no camera file; expected *{ENDING}, one for each photo; set"
-            " config.data.cameras"
+        raise Mistake(
+            f"{place} holds no camera file; expected *{ENDING}, one for each photo; set <cameras>"
         )
     photos = next(
         (folder / name for name in PLACES if (folder / name).is_dir()), folder / PLACES[0]
@@ -66,12 +66,12 @@ def _read_camera(
     """K and world_from_camera of one file."""
     words = read_text(path, EXPECTED).split(None, 27)
     if len(words) < 27 or words[0] != "extrinsic" or words[17] != "intrinsic":
-        raise ValueError(
+        raise Mistake(
             f"camera file {path} is {' '.join(words[:2])!r:.40}...; expected {EXPECTED}; mend it"
         )
     extrinsic = numbers(words[1:17], 16, f"'extrinsic' of {path}").reshape(4, 4)
     if (extrinsic[3] != [0, 0, 0, 1]).any():
-        raise ValueError(
+        raise Mistake(
             f"'extrinsic' of {path} ends in {extrinsic[3].tolist()}; expected 0 0 0 1 (is it"
             " transposed?); mend the file"
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scipy.spatial.transform import Rotation
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import (
     Capture,
     Format,
@@ -58,18 +59,18 @@ def read_colmap(folder: Path, cameras: str) -> Capture:
         cameras: the folder of the model; if empty, one of the usual places.
 
     Raises:
-        ValueError: if a file is not as the format has it, or a camera is not supported.
-        FileNotFoundError: if the cameras or images of the model are missing.
+        Mistake: if a file is not as the format has it, or a camera is not supported.
+        Mistake: if the cameras or images of the model are missing.
     """
     model = find_model(folder)
     if cameras:
-        model = inside(folder, cameras, "folder of the model (config.data.cameras)")
+        model = inside(folder, cameras, "folder of the model (<cameras>)")
     suffix = None if model is None else _suffix(model)
     if model is None or suffix is None:
-        raise FileNotFoundError(
+        raise Mistake(
             f"COLMAP model is not in {folder / cameras}; expected cameras and images, .bin or .txt,"
-            f" in {cameras or 'sparse/0 or sparse'}; set config.data.cameras or"
-            " config.data.format"
+            f" in {cameras or 'sparse/0 or sparse'}; set <cameras> or"
+            " <format>"
         )
     binary = suffix == ".bin"
     paths = [model / f"{name}{suffix}" for name in ("cameras", "images", "points3D")]
@@ -89,7 +90,7 @@ def _unique(entries: Iterator[tuple[int, Camera]], path: Path) -> dict[int, Came
     known: dict[int, Camera] = {}
     for number, camera in entries:
         if number in known:
-            raise ValueError(
+            raise Mistake(
                 f"{path} has camera {number} twice; expected each id once; remove one of them"
             )
         known[number] = camera
@@ -98,7 +99,7 @@ def _unique(entries: Iterator[tuple[int, Camera]], path: Path) -> dict[int, Came
 
 def _view(folder: Path, photos: Path, image: Image, known: dict[int, Camera]) -> View:
     if image.camera not in known:
-        raise ValueError(
+        raise Mistake(
             f"{image.origin} in {folder} has camera {image.camera}; expected one of"
             f" {sorted(known)[:8]}; add it to the cameras"
         )
@@ -122,7 +123,7 @@ def write_colmap(folder: Path, capture: Capture) -> None:
     Cameras are PINHOLE, or OPENCV and FULL_OPENCV with distortion.
 
     Raises:
-        ValueError: if the format cannot hold a camera (skew), a photo lies elsewhere, or there is a
+        Mistake: if the format cannot hold a camera (skew), a photo lies elsewhere, or there is a
             binary model, which would be read instead.
     """
     photos, model = folder / "images", folder / "sparse" / "0"
@@ -156,12 +157,12 @@ def _refuse_unwritable(views: Sequence[View], photos: Path, model: Path) -> None
         if view.size is None or photos not in image_path(view.image).parents
     ]
     if strange:
-        raise ValueError(
+        raise Mistake(
             f"view {strange[0]!r} has no size or its photo is not in {photos}; expected both; copy"
             " the photo there"
         )
     if _suffix(model) == ".bin":
-        raise ValueError(
+        raise Mistake(
             f"{model} holds a binary model, which is read rather than text; expected none; move it"
             " away"
         )

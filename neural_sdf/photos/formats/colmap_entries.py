@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import pose_from_extrinsics
 from neural_sdf.photos.files.folder import LARGEST
 from neural_sdf.photos.files.lens import Lens, lens_or_none
@@ -49,10 +50,10 @@ def num_params(model: str, where: str) -> int:
     """How many numbers a camera of a model has.
 
     Raises:
-        ValueError: if the model is not supported.
+        Mistake: if the model is not supported.
     """
     if model not in MODELS:
-        raise ValueError(
+        raise Mistake(
             f"{where} has model {model!r:.40}; expected one of {list(MODELS)}; undistort the photos"
             " with colmap image_undistorter"
         )
@@ -72,10 +73,10 @@ def camera_entry(
         where: it was written; for messages.
 
     Raises:
-        ValueError: if the size cannot be.
+        Mistake: if the size cannot be.
     """
     if not (1 <= width < MOST_PIXELS and 1 <= height < MOST_PIXELS):
-        raise ValueError(
+        raise Mistake(
             f"{where} has {width} by {height} pixels; expected 1 to {MOST_PIXELS - 1}; mend it"
         )
     num_focal, _ = MODELS[model]
@@ -98,12 +99,12 @@ def image_entry(
         path: where it was written; for messages.
 
     Raises:
-        ValueError: if the quaternion is zero.
+        Mistake: if the quaternion is zero.
     """
     origin = f"image {number} of {path.name}"
     length = np.linalg.norm(values[:4])
     if length < 1e-9:
-        raise ValueError(
+        raise Mistake(
             f"{origin} in {path.parent} has a zero quaternion; expected a rotation; mend the file"
         )
     rotation = Rotation.from_quat(values[:4], scalar_first=True).as_matrix()
@@ -114,9 +115,9 @@ def point_array(coordinates: array, path: Path) -> Float64[np.ndarray, "N 3"] | 
     """The points of a flat array; None if there are none.
 
     Raises:
-        ValueError: if one is not finite.
+        Mistake: if one is not finite.
     """
     points = np.array(coordinates, np.float64).reshape(-1, 3)
     if not (np.abs(points) <= LARGEST).all():
-        raise ValueError(f"{path} has a point that is not finite; expected numbers; remove it")
+        raise Mistake(f"{path} has a point that is not finite; expected numbers; remove it")
     return points if len(points) else None

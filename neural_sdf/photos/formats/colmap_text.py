@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.folder import MOST_MODEL_BYTES
 from neural_sdf.photos.formats.colmap_entries import (
     EXPECTED,
@@ -33,13 +34,13 @@ def cameras_text(path: Path) -> Iterator[tuple[int, Camera]]:
     """Cameras with their ids.
 
     Raises:
-        ValueError: if the file is not as COLMAP writes it.
+        Mistake: if the file is not as COLMAP writes it.
     """
     for line_number, line in _entries(path):
         where = f"line {line_number} of {path}"
         words = line.split(None, 4 + 12)
         if len(words) < 5:
-            raise ValueError(
+            raise Mistake(
                 f"{where} is {line!r:.40}; expected ID MODEL WIDTH HEIGHT PARAMS; mend it"
             )
         number = whole_number(words[0], where, "the id of a camera")
@@ -54,7 +55,7 @@ def images_text(path: Path) -> Iterator[Image]:
     """The images in the file's order; each has a second line, of observations, which may be empty.
 
     Raises:
-        ValueError: if the file is not as COLMAP writes it.
+        Mistake: if the file is not as COLMAP writes it.
     """
     lines = text_lines(path, EXPECTED, MOST_MODEL_BYTES)
     for line_number, line in lines:
@@ -63,7 +64,7 @@ def images_text(path: Path) -> Iterator[Image]:
         where = f"line {line_number} of {path}"
         words = line.strip().split(None, 9)
         if len(words) < 10:
-            raise ValueError(
+            raise Mistake(
                 f"{where} is {line.strip()!r:.40}; expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID"
                 " NAME, and a line of observations after each; mend the file"
             )
@@ -77,7 +78,7 @@ def _refuse_image(line_number: int, line: str, path: Path) -> None:
     """Stops at an image where observations should be: some tools leave out their empty line."""
     words = line.rsplit(None, 3)
     if words and not (len(words) >= 3 and words[-1].lstrip("-").isdecimal()):
-        raise ValueError(
+        raise Mistake(
             f"line {line_number} of {path} is {line.strip()!r:.40}; expected observations X Y"
             " POINT3D_ID of the image before it, or an empty line; add an empty line after each"
             " image"
@@ -88,7 +89,7 @@ def points_text(path: Path) -> Float64[np.ndarray, "N 3"] | None:
     """The points; None if there are none.
 
     Raises:
-        ValueError: if the file is not as COLMAP writes it.
+        Mistake: if the file is not as COLMAP writes it.
     """
     coordinates = array("d")
     for line_number, line in _entries(path):

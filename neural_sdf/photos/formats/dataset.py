@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from neural_sdf.geometry import Similarity
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, Stored, View
 from neural_sdf.photos.files.folder import MOST_MODEL_BYTES, read_bytes, unreadable
 from neural_sdf.photos.files.lens import lens_or_none
@@ -37,7 +38,7 @@ def read_dataset(folder: Path, cameras: str) -> Capture:
         cameras: not used.
 
     Raises:
-        ValueError: if a file is not as it was written; it is named.
+        Mistake: if a file is not as it was written; it is named.
     """
     del cameras
     check_files(folder)
@@ -75,7 +76,7 @@ def check_files(folder: Path) -> None:
     """Stops if a file is not as it was written; ArrayRecord's own checksums leave gaps in it.
 
     Raises:
-        ValueError: names every file that is missing or differs.
+        Mistake: names every file that is missing or differs.
     """
     try:
         written = json.loads(read_bytes(folder / CHECKSUMS, EXPECTED, MOST_MODEL_BYTES))
@@ -87,7 +88,7 @@ def check_files(folder: Path) -> None:
     bad = [name for name in sorted(written) if now.get(name) != written[name]]
     bad += sorted(now.keys() - written.keys())
     if bad:
-        raise ValueError(
+        raise Mistake(
             f"dataset {folder} is damaged: {', '.join(bad)}; expected the files as they were"
             f" written ({CHECKSUMS}); copy them again, or prepare the dataset anew"
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import View, image_path
 from neural_sdf.photos.files.folder import LARGEST, MOST_BYTES, find_masks, read_bytes, unreadable
 
@@ -27,7 +28,7 @@ def text_lines(path: Path, expected: str, most: int = MOST_BYTES) -> Iterator[tu
         most: bytes that it may have.
 
     Raises:
-        ValueError: if it cannot be read, or is no text.
+        Mistake: if it cannot be read, or is no text.
     """
     content = io.BytesIO(read_bytes(path, expected, most))
     try:
@@ -45,16 +46,16 @@ def numbers(words: Sequence[str], count: int, where: str) -> Float64[np.ndarray,
         where: they were written; for messages.
 
     Raises:
-        ValueError: if there are more or fewer, or one is not a finite number.
+        Mistake: if there are more or fewer, or one is not a finite number.
     """
     if len(words) != count:
         few = f"only {len(words)}" if len(words) < count else f"more than {count}"
-        raise ValueError(f"{where} has {few} entries; expected {count} numbers; mend the file")
+        raise Mistake(f"{where} has {few} entries; expected {count} numbers; mend the file")
     try:
         values = [float(word) for word in words]
     except ValueError as error:
         reason = str(error).replace("\n", " ")[:80]
-        raise ValueError(f"{where}: {reason}; expected {count} numbers; mend the file") from error
+        raise Mistake(f"{where}: {reason}; expected {count} numbers; mend the file") from error
     return finite(values, where)
 
 
@@ -62,11 +63,11 @@ def finite(values: Sequence[float], where: str) -> Float64[np.ndarray, " N"]:
     """The values as an array.
 
     Raises:
-        ValueError: if one is NaN, infinite or absurdly large.
+        Mistake: if one is NaN, infinite or absurdly large.
     """
     strange = [value for value in values if not abs(value) <= LARGEST]
     if strange:
-        raise ValueError(
+        raise Mistake(
             f"{where} holds {strange[0]:.4g}; expected numbers of at most {LARGEST:.0e}; mend the"
             " file"
         )
@@ -77,10 +78,10 @@ def whole_number(word: str, where: str, meaning: str) -> int:
     """The whole number, zero or more, that a word spells.
 
     Raises:
-        ValueError: if it spells none.
+        Mistake: if it spells none.
     """
     if not (word.isascii() and word.isdecimal() and len(word) <= 20):
-        raise ValueError(f"{where} has {word!r:.40}; expected {meaning}, a whole number; mend it")
+        raise Mistake(f"{where} has {word!r:.40}; expected {meaning}, a whole number; mend it")
     return int(word)
 
 
@@ -94,12 +95,12 @@ def half_pixel_intrinsics(
         where: they were written; for messages.
 
     Raises:
-        ValueError: if K is not upper triangular with a positive last entry.
+        Mistake: if K is not upper triangular with a positive last entry.
     """
     K = values.reshape(3, 3)
     last = K[2, 2]
     if not (last > 1e-9 and np.abs(K[[1, 2, 2], [0, 0, 1]]).max() <= LOWER_TOLERANCE * last):
-        raise ValueError(
+        raise Mistake(
             f"{where} has K {K.tolist()!r:.120}; expected rows (fx, skew, cx), (0, fy, cy),"
             " (0, 0, 1); mend the file"
         )
@@ -117,15 +118,15 @@ def in_order(folder: Path, views: Sequence[View], path: Path) -> tuple[View, ...
         path: where the cameras were written; for messages.
 
     Raises:
-        ValueError: if there are none, or two of one name.
+        Mistake: if there are none, or two of one name.
     """
     if not views:
-        raise ValueError(f"{path} holds no cameras; expected one for each photo; add them")
+        raise Mistake(f"{path} holds no cameras; expected one for each photo; add them")
     views = sorted(views, key=lambda view: image_path(view.image))
     by_name = sorted(views, key=lambda view: view.name)
     for one, other in itertools.pairwise(by_name):
         if one.name == other.name:
-            raise ValueError(
+            raise Mistake(
                 f"{one.origin} and {other.origin} in {folder} are both of a photo {one.name!r:.80};"
                 " expected one camera for each photo; remove one or rename its photo"
             )

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from neural_sdf.geometry import Similarity
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, View
 from neural_sdf.photos.files.folder import LARGEST, inside, list_photos, read_bytes, unreadable
 from neural_sdf.photos.formats.projection import decompose_projection
@@ -53,8 +54,8 @@ def read_idr(folder: Path, cameras: str) -> Capture:
         cameras: name of the npz in the folder; if empty `cameras.npz`, else `cameras_sphere.npz`.
 
     Raises:
-        ValueError: if numbers of files do not match, or a matrix is not what it should be.
-        FileNotFoundError: if the npz or the photos are missing.
+        Mistake: if numbers of files do not match, or a matrix is not what it should be.
+        Mistake: if the npz or the photos are missing.
     """
     path = _camera_file(folder, cameras)
     arrays = _read_npz(path)
@@ -99,14 +100,14 @@ def _world_from_scene(
     first = matrices[0]
     linear, scale = first[:3, :3], np.cbrt(np.linalg.det(first[:3, :3]))
     if not (np.isfinite(first).all() and scale > 0):
-        raise ValueError(
+        raise Mistake(
             f"scale_mat_0 of {path} has scale {scale:.4g}; expected the positive radius of the"
             " region of interest; mend the file"
         )
     gram = linear.T @ linear / scale**2
     spread = max(np.abs(gram - np.eye(3)).max(), np.abs(matrices - first)[:, :3].max() / scale)
     if not spread <= SIMILARITY_TOLERANCE:
-        raise ValueError(
+        raise Mistake(
             f"the scale_mat of {path} differ between views or along their axes by {spread:.4g} of"
             " the radius; expected one similarity for all views; set it alike in every view"
         )
@@ -116,11 +117,11 @@ def _world_from_scene(
 def _camera_file(folder: Path, cameras: str) -> Path:
     present = sorted(file.name for file in folder.glob("*.npz"))
     names = [cameras] if cameras else [*(n for n in DEFAULT if n in present), DEFAULT[0]]
-    path = inside(folder, names[0], "camera file (config.data.cameras)")
+    path = inside(folder, names[0], "camera file (<cameras>)")
     if not path.is_file():
-        raise FileNotFoundError(
+        raise Mistake(
             f"camera file {names[0]!r} is not in {folder}; expected an npz file, of"
-            f" which there are {present or 'none'}; set config.data.cameras"
+            f" which there are {present or 'none'}; set <cameras>"
         )
     return path
 
@@ -135,7 +136,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             ]
             large = [n for n in names if archive.getinfo(n).file_size > MOST_MATRIX_BYTES]
             if large:
-                raise ValueError(f"{large[0]} is {archive.getinfo(large[0]).file_size} bytes long")
+                raise Mistake(f"{large[0]} is {archive.getinfo(large[0]).file_size} bytes long")
             return {name.removesuffix(".npy"): _matrix(archive, name) for name in names}
     except UNREADABLE as error:
         raise unreadable(path, error, EXPECTED) from error
@@ -148,10 +149,10 @@ def _matrix(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
     if version != (1, 0):
-        raise ValueError(f"{name} is of the npy version {version}")
+        raise Mistake(f"{name} is of the npy version {version}")
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     if math.prod(shape) * dtype.itemsize > len(content):
-        raise ValueError(f"{name} is cut off: {dtype} of shape {shape}")
+        raise Mistake(f"{name} is cut off: {dtype} of shape {shape}")
     return np.load(io.BytesIO(content), allow_pickle=False)
 
 
@@ -162,20 +163,20 @@ def _per_view(
     keys = [f"{name}_{i}" for i in range(num_views)]
     absent = [key for key in keys if key not in arrays]
     if absent or not keys:
-        raise ValueError(
+        raise Mistake(
             f"{path} holds no {absent[0] if absent else name + '_0'}; expected one {name} for each"
             " view, counted from 0; add the missing camera"
         )
     for key in keys:
         if arrays[key].shape != (4, 4) or arrays[key].dtype.kind not in "fiu":
-            raise ValueError(
+            raise Mistake(
                 f"{key} of {path} is {arrays[key].dtype} of shape {arrays[key].shape}; expected"
                 " numbers of shape (4, 4); mend the file"
             )
     matrices = [arrays[key].astype(np.float64) for key in keys]
     large = [k for k, m in zip(keys, matrices, strict=True) if (np.abs(m) > LARGEST).any()]
     if large:
-        raise ValueError(
+        raise Mistake(
             f"{large[0]} of {path} holds more than {LARGEST:.0e}; expected the numbers of a camera;"
             " mend the file"
         )
@@ -186,7 +187,7 @@ def _paired(place: Path, count: int, path: Path) -> list[Path]:
     """The file of each view: in sorted order, or by number where some are missing."""
     files = list_photos(place)
     if not files:
-        raise FileNotFoundError(
+        raise Mistake(
             f"{place} holds no image; expected {count} files, .png or .jpg, one for each camera of"
             f" {path.name}; add the photos"
         )
@@ -196,7 +197,7 @@ def _paired(place: Path, count: int, path: Path) -> list[Path]:
         int(file.stem): file for file in files if file.stem.isdecimal() and file.stem.isascii()
     }
     if len(files) > count or len(by_number) < len(files) or max(by_number) >= count:
-        raise ValueError(
+        raise Mistake(
             f"{place} holds {len(files)} images for {count} cameras of {path.name}; expected one"
             " for each camera, in sorted order or named by its number; add what is missing"
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, View, view_name
 from neural_sdf.photos.files.folder import list_photos, read_bytes, unreadable
 from neural_sdf.photos.formats.entries import finite, in_order
@@ -35,24 +36,24 @@ def read_llff(folder: Path, cameras: str) -> Capture:
         cameras: not used, the layout fixes the names.
 
     Raises:
-        ValueError: if the array is not as the format has it, or not of as many photos.
-        FileNotFoundError: if the array or the photos are missing.
+        Mistake: if the array is not as the format has it, or not of as many photos.
+        Mistake: if the array or the photos are missing.
     """
     del cameras
     path = folder / CAMERAS
     if not path.is_file():
-        raise FileNotFoundError(
-            f"camera file {CAMERAS!r} is not in {folder}; expected {EXPECTED}; set config.data.path"
+        raise Mistake(
+            f"camera file {CAMERAS!r} is not in {folder}; expected {EXPECTED}; set <path>"
         )
     rows = _read_rows(path)
     images = list_photos(folder / "images")
     if not images:
-        raise FileNotFoundError(
+        raise Mistake(
             f"{folder / 'images'} holds no image; expected {len(rows)} files, .png or .jpg, one for"
             f" each pose of {CAMERAS}; add the photos"
         )
     if len(images) != len(rows):
-        raise ValueError(
+        raise Mistake(
             f"{folder / 'images'} holds {len(images)} images for {len(rows)} poses of {CAMERAS};"
             " expected one for each pose, in sorted order; add the missing photo or pose"
         )
@@ -91,7 +92,7 @@ def _view(folder: Path, image: Path, row: Float64[np.ndarray, "17"], origin: str
     down, right, backwards, position = matrix.T[:4]
     height, width, focal = matrix[:, 4]
     if min(height, width) < 1 or height % 1 or width % 1:
-        raise ValueError(
+        raise Mistake(
             f"{origin} in {folder} has height {height:.6g} and width {width:.6g}; expected whole"
             " numbers of pixels; mend the file"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, View, pose_from_extrinsics, view_name
 from neural_sdf.photos.files.folder import inside
 from neural_sdf.photos.formats.entries import (
@@ -35,8 +36,8 @@ def read_middlebury(folder: Path, cameras: str) -> Capture:
         cameras: name of the file; if empty, the only `*_par.txt`.
 
     Raises:
-        ValueError: if the file is not as the format has it.
-        FileNotFoundError: if it is missing.
+        Mistake: if the file is not as the format has it.
+        Mistake: if it is missing.
     """
     path = _camera_file(folder, cameras)
     lines = ((number, line.split(None, 22)) for number, line in text_lines(path, EXPECTED))
@@ -45,7 +46,7 @@ def read_middlebury(folder: Path, cameras: str) -> Capture:
     count = whole_number(" ".join(first), f"line {number} of {path}", "the number of photos")
     views = [_view(folder, path, number, words) for number, words in lines]
     if len(views) != count:
-        raise ValueError(
+        raise Mistake(
             f"{path} says {count} photos and has cameras of {len(views)}; expected as many; add the"
             " missing lines or mend the count"
         )
@@ -55,15 +56,13 @@ def read_middlebury(folder: Path, cameras: str) -> Capture:
 def _camera_file(folder: Path, cameras: str) -> Path:
     present = sorted(file.name for file in folder.glob("*_par.txt"))
     if not cameras and len(present) > 1:
-        raise ValueError(
-            f"{folder} holds {present}; expected one *_par.txt; name it in config.data.cameras"
-        )
+        raise Mistake(f"{folder} holds {present}; expected one *_par.txt; name it in <cameras>")
     name = cameras or "".join(present) or "*_par.txt"
-    path = inside(folder, name, "camera file (config.data.cameras)")
+    path = inside(folder, name, "camera file (<cameras>)")
     if not path.is_file():
-        raise FileNotFoundError(
+        raise Mistake(
             f"camera file {name!r} is not in {folder}; expected a *_par.txt, of which there are"
-            f" {present or 'none'}; set config.data.cameras"
+            f" {present or 'none'}; set <cameras>"
         )
     return path
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, View, view_name
 from neural_sdf.photos.files.folder import inside, list_photos, photo_folder
 from neural_sdf.photos.formats.entries import in_order, numbers, text_lines
@@ -44,17 +45,17 @@ def read_projections(folder: Path, cameras: str) -> Capture:
         cameras: the folder of matrices; if empty, one of the usual names.
 
     Raises:
-        ValueError: if a file holds no projection of a camera, or numbers of files do not match.
-        FileNotFoundError: if the matrices or the photos are missing.
+        Mistake: if a file holds no projection of a camera, or numbers of files do not match.
+        Mistake: if the matrices or the photos are missing.
     """
     place = _find_place(folder)
     if cameras:
-        place = inside(folder, cameras, "folder of cameras (config.data.cameras)")
+        place = inside(folder, cameras, "folder of cameras (<cameras>)")
     files = [] if place is None else _matrix_files(place)
     if place is None or not files:
-        raise FileNotFoundError(
+        raise Mistake(
             f"{folder / cameras} holds no projection matrices; expected .txt files in"
-            f" {cameras or ', '.join(PLACES)}; set config.data.cameras"
+            f" {cameras or ', '.join(PLACES)}; set <cameras>"
         )
     views = []
     for file, image in zip(files, _paired(folder, place, files), strict=True):
@@ -78,7 +79,7 @@ def _paired(folder: Path, place: Path, files: list[Path]) -> list[Path]:
     """The photo of each file: of the same stem, or else in sorted order."""
     photos = photo_folder(folder if place == folder else place.parent) or photo_folder(folder)
     if photos is None:
-        raise FileNotFoundError(
+        raise Mistake(
             f"{folder} holds no image; expected {len(files)} files, .png or .jpg, in images/, one"
             f" for each matrix in {place}; add the photos"
         )
@@ -88,7 +89,7 @@ def _paired(folder: Path, place: Path, files: list[Path]) -> list[Path]:
         like = images[0].suffix
         return [by_stem.get(file.stem, photos / f"{file.stem}{like}") for file in files]
     if len(images) != len(files):
-        raise ValueError(
+        raise Mistake(
             f"{photos} holds {len(images)} images for {len(files)} matrices in {place}; expected"
             " files of the same stem, or as many; add the missing photo or matrix"
         )
@@ -102,7 +103,7 @@ def _read_projection(path: Path) -> Float64[np.ndarray, "3 4"]:
         if len(words) > 17:
             break
     if words and words[0] in PARAMETERS:
-        raise ValueError(
+        raise Mistake(
             f"{path} holds the parameters of a camera; expected its matrix, after 'CONTOUR'; write"
             " the matrix"
         )
@@ -117,12 +118,12 @@ def _camera(
 ) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "4 4"]]:
     """K with half-pixel centres and world_from_camera."""
     if np.linalg.norm(projection[2, :3]) < 1e-30:  # else dividing by K[2, 2] may overflow
-        raise ValueError(
+        raise Mistake(
             f"{path} has zeros in its third row; expected a projection matrix; mend the file"
         )
     intrinsics, world_from_camera = decompose_projection(projection, str(path))
     if np.abs(intrinsics - np.eye(3)).max() < 1e-3:
-        raise ValueError(
+        raise Mistake(
             f"{path} is a pose without intrinsics; expected K [R | t]; multiply it by K, in pixels"
         )
     intrinsics[:2, 2] += 0.5

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import (
     Capture,
     Format,
@@ -75,7 +76,7 @@ def read_transforms(folder: Path, cameras: str) -> Capture:
         cameras: not used, the layout fixes the names.
 
     Raises:
-        ValueError: if the json is not as the format has it, or asks for what is not supported.
+        Mistake: if the json is not as the format has it, or asks for what is not supported.
     """
     del cameras
     if (folder / "transforms_train.json").is_file():
@@ -101,7 +102,7 @@ def _read_frames(folder: Path, name: str) -> list[Frame]:
     for i, entry in enumerate(document["frames"]):
         origin = f"frame {i} of {name}"
         if not isinstance(entry, dict):
-            raise ValueError(f"{origin} in {folder} is {entry!r:.40}; expected a json object")
+            raise Mistake(f"{origin} in {folder} is {entry!r:.40}; expected a json object")
         image = _with_suffix(inside(folder, entry.get("file_path"), f"file_path of {origin}"))
         if os.path.relpath(image, folder) in val:
             continue
@@ -136,7 +137,7 @@ def _with_suffix(path: Path) -> Path:
 def _file_names(document: dict[str, Any], key: str) -> set[str]:
     names = document.get(key, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{key} is {names!r:.40}; expected a list of file names; mend the json")
+        raise Mistake(f"{key} is {names!r:.40}; expected a list of file names; mend the json")
     return {os.path.normpath(name) for name in names}
 
 
@@ -148,7 +149,7 @@ def _refuse_unsupported(frames: list[Frame]) -> None:
         if (model := _model(frame)) not in CAMERA_MODELS
     ]
     if strange:
-        raise ValueError(
+        raise Mistake(
             f"{listed(strange)}; expected one of {list(CAMERA_MODELS)}; undistort the photos first,"
             " e.g. with colmap image_undistorter, and write their new intrinsics"
         )
@@ -196,7 +197,7 @@ def _declares_size(frame: Frame) -> bool:
 def _pixels(frame: Frame, key: str) -> int:
     value = _number(frame, key)
     if value is None or not (1 <= value < MOST_PIXELS and value == round(value)):
-        raise ValueError(f"{frame.origin} has {key} = {value}; expected a whole number of pixels")
+        raise Mistake(f"{frame.origin} has {key} = {value}; expected a whole number of pixels")
     return int(value)
 
 
@@ -208,7 +209,7 @@ def _intrinsics(frame: Frame, height: int, width: int) -> Float64[np.ndarray, "3
     """
     fx = _focal(frame, "x", width)
     if fx is None:
-        raise ValueError(
+        raise Mistake(
             f"{frame.origin} has no focal length; expected 'fl_x' in pixels or 'camera_angle_x' in"
             " radians, in the frame or for the whole file; add it"
         )
@@ -228,7 +229,7 @@ def _focal(frame: Frame, axis: str, extent: int) -> float | None:
     if focal is not None or angle is None:
         return focal
     if not SMALLEST_ANGLE < angle < np.pi:
-        raise ValueError(
+        raise Mistake(
             f"{frame.origin} has camera_angle_{axis} = {angle}; expected radians between 0 and pi"
         )
     return extent / (2 * np.tan(angle / 2))
@@ -239,7 +240,7 @@ def _number(frame: Frame, key: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST:
-        raise ValueError(f"{frame.origin} has {key} = {value!r:.40}; expected a number; mend it")
+        raise Mistake(f"{frame.origin} has {key} = {value!r:.40}; expected a number; mend it")
     return float(value)
 
 
@@ -253,7 +254,7 @@ def _pose(frame: Frame) -> Float64[np.ndarray, "4 4"]:
     if matrix.shape == (3, 4):
         matrix = np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])
     if matrix.shape != (4, 4) or (np.abs(matrix[np.isfinite(matrix)]) > LARGEST).any():
-        raise ValueError(
+        raise Mistake(
             f"{frame.origin} has transform_matrix {value!r:.40}; expected 4 rows of 4 numbers, or"
             " 3; mend it"
         )
@@ -264,7 +265,7 @@ def write_transforms(folder: Path, capture: Capture) -> None:
     """`transforms.json` of a capture whose photos lie in the folder, with OpenGL axes.
 
     Raises:
-        ValueError: if a camera has skew, which the format cannot hold.
+        Mistake: if a camera has skew, which the format cannot hold.
     """
     refuse_skew(capture.views, "transforms")
     test = [_relative(folder, view.image) for view in capture.views if view.is_test]

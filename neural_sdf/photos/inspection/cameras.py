@@ -90,7 +90,7 @@ def camera_places(
             f"the region of interest lies behind {np.sum(depth <= 0)} of {len(depth)} training"
             " cameras, expected before them (OpenGL axes in transforms files, OpenCV axes in all"
             " others)",
-            "turn the y and z axes of the poses, or set config.data.centre and config.data.radius",
+            "turn the y and z axes of the poses, or set <centre> and <radius>",
         )
         return
     distances = np.linalg.norm(centres, axis=-1)
@@ -101,7 +101,7 @@ def camera_places(
             "warning" if len(within) < len(view_names) / 2 else "error",
             f"{len(within)} of {len(view_names)} cameras are inside the region of interest:"
             f" {names(within)}, expected all outside the sphere about the object",
-            "set config.data.radius to the object's own, or mend the poses",
+            "set <radius> to the object's own, or mend the poses",
             tuple(within),
         )
     unseen = unseen_share(centres / np.maximum(distances, 1e-9)[:, None])
@@ -138,7 +138,7 @@ def object_outside(
             "error" if missed > total / 2 else "warning",
             f"{missed / total:.1%} of the masks' pixels look past the region of interest, expected"
             " the object inside it",
-            "set config.data.centre and config.data.radius, or config.data.box, to hold the object",
+            "set <centre> and <radius>, or <box>, to hold the object",
         )
 
 

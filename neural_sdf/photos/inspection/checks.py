@@ -29,7 +29,7 @@ def missing_files(views: Sequence[View], folder: Path, *, skip: bool) -> Iterato
             f"{len(missing)} of {len(files)} files are missing in {folder}: {shown}",
             "their views are skipped"
             if skip
-            else "restore them, delete their cameras, or set config.data.skip_missing=True",
+            else "restore them, delete their cameras, or set <skip_missing>=True",
             tuple(dict.fromkeys(view.name for view, _ in missing)),
         )
 

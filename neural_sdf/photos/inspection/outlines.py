@@ -23,7 +23,7 @@ def said_nothing(
             "error",
             f"all {len(masks)} masks are empty, expected the object above half brightness (grey"
             " value above 127, or alpha)",
-            "make the masks anew, or say what they show by config.data.mask_shows",
+            "make the masks anew, or say what they show by <mask_shows>",
         )
         return
     for word, share in (("empty", 0), ("full", 1)):

@@ -96,7 +96,7 @@ def readings(views: Views) -> Iterator[Reading]:
         yield Reading(  # a background all round agrees with nearly any cameras
             "inverted-masks",
             "all masks are bright around the object: inverted, masks and cameras agree",
-            "set config.data.mask_shows='background' (or 'object', where it is 'background' now)",
+            "set <mask_shows>='background' (or 'object', where it is 'background' now)",
             lambda v: v._replace(masks=[~mask for mask in v.masks]),
         )
     for order, words in _orders(views):

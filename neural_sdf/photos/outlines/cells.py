@@ -18,6 +18,7 @@ from jaxtyping import Float, Float32, Float64, Int, UInt8
 from scipy import ndimage
 
 from neural_sdf.geometry import project
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.outlines.growth import LENIENT
 from neural_sdf.photos.outlines.hull import QUORUM, grid, viewed_place
 
@@ -108,8 +109,8 @@ def _kept(views: Views, off, cells: Cells, reach: float) -> tuple[Cells, Float[n
     return cells._replace(centres=cells.centres[kept]), dissent[kept]
 
 
-def _nothing_left(num_photos: int) -> ValueError:
-    return ValueError(
+def _nothing_left(num_photos: int) -> Mistake:
+    return Mistake(
         f"nothing is left of the object: no place is on it in nearly all of {num_photos} photos;"
         " expected an object whose colours differ from those around it, and masks and cameras that"
         " agree; look at the cameras with scripts/inspect_scene.py, or give a folder of masks"

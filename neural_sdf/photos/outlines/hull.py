@@ -23,7 +23,7 @@ DISSENT = 0.05  # share of the photos showing a point that may call it backgroun
 QUORUM = 0.5  # share of all photos that must show a point for it to count as seen
 MARGIN = 1.1  # of the region about the hull; the object then fills 0.9 of the unit sphere
 MEETING = 0.01  # least mean squared sine between the optical axes and any one direction
-MEND = "set config.data.centre and config.data.radius"
+MEND = "set <centre> and <radius>"
 AXES = "expected poses with OpenGL axes in transforms files, with OpenCV axes in all others"
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from neural_sdf.geometry import Similarity
+from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture
 from neural_sdf.photos.files.findings import DataError, Finding
 from neural_sdf.photos.files.folder import LARGEST, read_text
@@ -50,22 +51,18 @@ def given_region(
         box: lower corner, then upper corner, world units; the sphere goes through its corners.
 
     Raises:
-        ValueError: if they are no place, or say it twice.
+        Mistake: if they are no place, or say it twice.
     """
     if centre is not None and not (len(centre) == 3 and np.isfinite(centre).all()):
-        raise ValueError(
-            f"centre {centre}: expected three finite world coordinates; set config.data.centre"
-        )
+        raise Mistake(f"centre {centre}: expected three finite world coordinates; set <centre>")
     if radius is not None and not 0 < radius < math.inf:
-        raise ValueError(
-            f"radius {radius}: expected a positive length in world units; set config.data.radius"
-        )
+        raise Mistake(f"radius {radius}: expected a positive length in world units; set <radius>")
     if box is None:
         return centre, radius
     if centre is not None or radius is not None:
-        raise ValueError(
+        raise Mistake(
             f"box {box} is given beside a centre or a radius; expected one of the two; set"
-            " config.data.box, or config.data.centre and config.data.radius"
+            " <box>, or <centre> and <radius>"
         )
     corners = np.asarray(box, np.float64).reshape(-1)
     if (
@@ -73,9 +70,9 @@ def given_region(
         or not np.isfinite(corners).all()
         or (corners[3:] <= corners[:3]).any()
     ):
-        raise ValueError(
+        raise Mistake(
             f"box {box}: expected six world coordinates, the lower corner and then the upper one;"
-            " set config.data.box"
+            " set <box>"
         )
     return tuple((corners[:3] + corners[3:]) / 2), float(
         np.linalg.norm(corners[3:] - corners[:3]) / 2
@@ -106,7 +103,7 @@ def find_region(
         radius: instead of the one found.
 
     Raises:
-        ValueError: if it cannot be found; says what to set.
+        Mistake: if it cannot be found; says what to set.
     """
     if centre is not None and radius is not None:
         return Region(_sphere(centre, radius), "the settings")

@@ -293,9 +293,9 @@ def test_spoiled_files_are_read_or_refused_with_a_sentence(scene, kind, file):
 
 
 def test_a_missing_model_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"COLMAP model .*; expected cameras and images"):
+    with pytest.raises(ValueError, match=r"COLMAP model .*; expected cameras and images"):
         read_colmap(tmp_path, "")
-    with pytest.raises(FileNotFoundError, match=r"in other; set config.data.cameras"):
+    with pytest.raises(ValueError, match=r"in other; set cameras"):
         read_colmap(tmp_path, "other")
 
 

@@ -57,7 +57,7 @@ def test_without_scale_matrices_the_region_is_left_open(idr_folder, edit_npz):
 
 
 def test_a_wrong_name_of_the_npz_lists_those_there(idr_folder):
-    with pytest.raises(FileNotFoundError, match=r"'other.npz'.*\['cameras.npz'\].*data.cameras"):
+    with pytest.raises(ValueError, match=r"'other.npz'.*\['cameras.npz'\].*set cameras"):
         read_idr(idr_folder, "other.npz")
 
 
@@ -110,7 +110,7 @@ def test_a_camera_file_outside_the_folder_is_not_read(idr_folder):
 def test_a_folder_without_photos_is_refused(idr_folder):
     for path in (idr_folder / "image").iterdir():
         path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"image holds no image; expected 12 files, .png"):
+    with pytest.raises(ValueError, match=r"image holds no image; expected 12 files, .png"):
         read_idr(idr_folder, "cameras.npz")
 
 

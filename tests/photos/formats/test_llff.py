@@ -126,8 +126,8 @@ def test_a_file_that_is_no_plain_array_is_refused(scene, content):
 def test_a_missing_array_or_missing_photos_are_refused(scene, tmp_path):
     for photo in (scene / "images").iterdir():
         photo.unlink()
-    with pytest.raises(FileNotFoundError, match=r"images holds no image; expected 12 files"):
+    with pytest.raises(ValueError, match=r"images holds no image; expected 12 files"):
         read_llff(scene, "")
     (scene / "poses_bounds.npy").unlink()
-    with pytest.raises(FileNotFoundError, match=r"'poses_bounds.npy' is not in .*; expected"):
+    with pytest.raises(ValueError, match=r"'poses_bounds.npy' is not in .*; expected"):
         read_llff(scene, "")

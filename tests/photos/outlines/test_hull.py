@@ -61,7 +61,7 @@ def test_what_lies_outside_a_photo_is_unknown_and_not_background(ball):
 def test_parallel_cameras_are_refused(ball):
     poses = np.tile(ball.world_from_camera[0], (4, 1, 1))
     poses[:, 0, 3] += np.arange(4)
-    with pytest.raises(ValueError, match=r"same direction.*config.data.centre and config.data.rad"):
+    with pytest.raises(ValueError, match=r"same direction.*set centre and rad"):
         region(ball, poses=poses)
 
 
@@ -78,7 +78,7 @@ def test_cameras_of_the_wrong_axes_are_refused_with_the_remedy(ball):
 
 def test_masks_that_agree_on_nothing_are_refused_with_the_remedy(ball):
     corners = [np.indices(mask.shape).max(axis=0) < 3 for mask in masks_of(ball)]
-    with pytest.raises(ValueError, match=r"no point within 4.* of .* config.data.radius"):
+    with pytest.raises(ValueError, match=r"no point within 4.* of .* set centre and radius"):
         region(ball, masks=corners)
 
 

@@ -316,7 +316,7 @@ def test_most_cameras_of_a_set_without_masks_show_the_common_view(tmp_path):
 def test_without_a_common_view_the_settings_are_asked_for(tmp_path):
     parallel = np.tile(np.eye(4), (5, 1, 1))
     parallel[:, 0, 3] = np.arange(5)
-    with pytest.raises(ValueError, match=r"same direction .* set config.data.centre"):
+    with pytest.raises(ValueError, match=r"same direction .* set centre"):
         find(tmp_path, poses=parallel)
     found = find(tmp_path, poses=parallel, centre=(2.0, 0.0, 9.0), radius=3.0)
     assert sphere(found) == ([2.0, 0.0, 9.0], 3.0)
