@@ -81,7 +81,7 @@ def trace(
     far: Float[ArrayLike, "..."],
     dmin: float = 2e-3,
     max_steps: int = 96,
-    lipschitz: float | None = 1.0,
+    lipschitz: float = 1.0,
     num_refine: int | None = None,
     grazing: float = GRAZING,
     smallest_batch: int | None = None,
@@ -115,13 +115,13 @@ def trace(
         dmin: least step in scene units; thinner sheets can be missed.
         max_steps: march steps before a ray is given up.
         lipschitz: bound of the field's gradient norm; steps are f / lipschitz. Right for a trained
-            field is 1; None estimates it from what all rays meet, for a field of unknown slope.
+            field is 1.
         num_refine: most Illinois steps in a bracket; by default what reaches the rounding error of
             the dtype: 4 in single precision and 8 in double.
         grazing: least |cosine| the derivative divides by; 0 for none.
-        smallest_batch: rays still under way go on alone in ever smaller batches, down to this many;
-            by default a 32nd of all, but not below 32, as each size is compiled. Values depend on
-            it by rounding at most, and not at all if N is a power of two.
+        smallest_batch: once half of the rays have ended, the others go on in batches of this size;
+            by default a 16th of all, but not below 32. Values depend on it by rounding at most,
+            and not at all if N is a power of two.
         known: samples of the field that let rays start near the surface, in the unit ball. Taken
             as constant; which hits are found depends on them for rays that all but touch, at most.
 
@@ -135,7 +135,7 @@ def trace(
     if num_refine is None:
         num_refine = 4 if origins.dtype.itemsize <= 4 else 8
     if smallest_batch is None:
-        smallest_batch = max(len(origins) // 32, 32)
+        smallest_batch = max(len(origins) // 16, 32)
     rules = Rules(dmin, max_steps, lipschitz, num_refine, smallest_batch)
 
     def find(params: Any, rays: Any, near: Array, far: Array, known: DistanceGrid | None) -> Found:
@@ -147,8 +147,7 @@ def trace(
         near = near + 0 * (origins + directions)[:, 0]
         begun = (near, near, jnp.full_like(near, jnp.inf))
         if known is not None:
-            slope = 1.0 if lipschitz is None else lipschitz
-            begun = walk(known, origins, directions, near, far, lipschitz=slope)
+            begun = walk(known, origins, directions, near, far, lipschitz=lipschitz)
         ended, paid = march(value_at, rays, near, far, rules, begun)
         t = jnp.where(ended.status == HIT, secant(ended.t, ended.f), ended.t_min)
         return Found(t, ended.status, ended.num_evaluations, paid)
