@@ -137,53 +137,51 @@ def trace(
     if smallest_batch is None:
         smallest_batch = max(len(origins) // 16, 32)
     rules = Rules(dmin, max_steps, lipschitz, num_refine, smallest_batch)
+    near, far, known = lax.stop_gradient((near, far, known))
 
-    def find(params: Any, rays: Any, near: Array, far: Array, known: DistanceGrid | None) -> Found:
+    def find(params: Any, rays: Any) -> Found:
         def value_at(rays: tuple[Array, Array], t: Array) -> Array:
             return sdf(params, rays[0] + t[:, None] * rays[1])
 
         origins, directions = rays
         # Made from values, so that under shard_map all that the loop carries varies as they do.
-        near = near + 0 * (origins + directions)[:, 0]
-        begun = (near, near, jnp.full_like(near, jnp.inf))
+        start = near + 0 * (origins + directions)[:, 0]
+        begun = (start, start, jnp.full_like(start, jnp.inf))
         if known is not None:
-            begun = walk(known, origins, directions, near, far, lipschitz=lipschitz)
-        ended, paid = march(value_at, rays, near, far, rules, begun)
+            begun = walk(known, origins, directions, start, far, lipschitz=lipschitz)
+        ended, paid = march(value_at, rays, start, far, rules, begun)
         t = jnp.where(ended.status == HIT, secant(ended.t, ended.f), ended.t_min)
         return Found(t, ended.status, ended.num_evaluations, paid)
 
-    return attach(find, sdf, params, (origins, directions), near, far, known, grazing=grazing)
+    return attach(find, sdf, params, (origins, directions), far, grazing=grazing)
 
 
 def attach(
-    find: Callable[..., Found],
+    find: Callable[[Any, tuple[Array, Array]], Found],
     sdf: Callable[[Any, Array], Array],
     params: Any,
     rays: tuple[Float[Array, "N 3"], Float[Array, "N 3"]],
-    near: Float[Array, " N"],
     far: Float[Array, " N"],
-    known: Any,
     *,
     grazing: float = GRAZING,
 ) -> Hits:
     """What any search finds, with the derivative that it has in `trace`.
 
     Args:
-        find: (params, rays, near, far, known) -> Found; never differentiated.
-        sdf: as in `trace`, and so are params, near, far and grazing.
+        find: (params, rays) -> Found; never differentiated, and so what floats it captures must be
+            constants or under `stop_gradient`.
+        sdf: as in `trace`, and so are params, far and grazing.
         params: of the field.
         rays: origins and directions.
-        near: where rays begin.
         far: where they end.
-        known: what else the search needs; constant.
         grazing: least |cosine| the derivative divides by.
     """
 
     def solve(theta: tuple) -> tuple[Array, _Branch, tuple]:
-        params, rays, near, far, known = theta
+        params, rays = theta
         origins, directions = rays
         with jax.default_matmul_precision(PRECISION):
-            found = find(params, rays, near, far, known)
+            found = find(params, rays)
             points = origins + found.t[:, None] * directions
             value, pullback = jax.vjp(lambda points: sdf(params, points), points)
             (normal,) = pullback(jnp.ones_like(value))
@@ -195,7 +193,7 @@ def attach(
         return found.t, _Branch(hit, found.t, grazing * length), stats
 
     def residual(t: Array, branch: _Branch, theta: tuple) -> Array:
-        params, rays, *_ = theta
+        params, rays = theta
         # A miss has no equation of its own but t = t_min; its points stay out of the derivative.
         # They are those of `solve` also to the compiler, which then evaluates them once.
         hit = branch.hit[:, None]
@@ -204,8 +202,7 @@ def attach(
         with jax.default_matmul_precision(PRECISION):
             return jnp.where(branch.hit, sdf(params, points), t - branch.t_min)
 
-    theta = (params, rays, *lax.stop_gradient((near, far, known)))
-    t, branch, stats = implicit.root(residual, solve, theta, tangent_solve=_entering)
+    t, branch, stats = implicit.root(residual, solve, (params, rays), tangent_solve=_entering)
     value, cosine, status, num_evaluations, num_paid = stats
     rest = rays[0] + lax.stop_gradient(t)[:, None] * rays[1]
     with jax.default_matmul_precision(PRECISION):
