@@ -25,7 +25,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.core import Tracer
+from jax.core import Tracer, eval_jaxpr
 from jax.flatten_util import ravel_pytree
 
 from neural_sdf.implicit.seal import sealed
@@ -74,16 +74,15 @@ def root(
             or a residual that has not its structure; a
             derivative of a reverse-mode derivative through a loop, where JAX 0.10 drops the rule.
     """
-    solve, known_to_solve = _open(solve, "solve", theta)
-    y, branch, _ = jax.eval_shape(solve, theta, *known_to_solve)
-    residual, known_to_residual = _open(residual, "residual", y, branch, theta)
-    _check_structure(y, jax.eval_shape(residual, y, branch, theta, *known_to_residual))
+    solve, known_to_solve, (y, branch, _) = _open(solve, "solve", theta)
+    residual, known_to_residual, value = _open(residual, "residual", y, branch, theta)
+    _check_structure(y, value)
 
     @jax.custom_jvp
     def solution(arguments: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
         # Whoever differentiates this has lost the rule below, and would get zero. The seal says it.
         theta, known_to_solve, _ = lax.stop_gradient(sealed(arguments))
-        y, branch, stats = solve(theta, *known_to_solve)
+        y, branch, stats = solve(theta, known_to_solve)
         return y, lax.stop_gradient(branch), lax.stop_gradient(stats)
 
     @solution.defjvp
@@ -93,7 +92,7 @@ def root(
 
         def at(y: Tree, arguments: tuple[Tree, Tree, Tree]) -> Tree:
             theta, _, known_to_residual = arguments
-            return residual(y, branch, theta, *known_to_residual)
+            return residual(y, branch, theta, known_to_residual)
 
         def linear(v: Tree) -> Tree:
             return jax.jvp(lambda y: at(y, *primals), (y,), (v,))[1]
@@ -129,21 +128,39 @@ def dense(linear: LinearMap, b: Tree, branch: Tree) -> Tree:
     return unravel(jnp.linalg.solve(columns(jnp.diag(jnp.ones_like(flat))), flat))
 
 
-def _open(function: Callable, name: str, *examples: Tree) -> tuple[Callable, tuple[Array, ...]]:
-    """The function with the traced floats that it captured as further arguments, and these.
+def _open(function: Callable, name: str, *examples: Tree) -> tuple[Callable, list[Array], Tree]:
+    """The function with the traced floats that it captured as one more argument, and these.
 
-    A custom derivative may not close over what is being differentiated. `closure_convert` cannot
-    lift integers; left inside, they fail far from here, or only in some orders of `jit` and `grad`.
+    A custom derivative may not close over what is being differentiated. The function is traced
+    here and never again: what is called later is its jaxpr. Integers are not lifted; left inside,
+    they would fail far from here, or only in some orders of `jit` and `grad`.
+
+    Returns:
+        (*arguments, captured) -> what the function gives; what it captured; the shapes it gives.
     """
-    opened, known = jax.closure_convert(function, *examples)
-    for constant in jax.make_jaxpr(opened)(*examples, *known).consts:
-        if isinstance(constant, Tracer) and not jnp.issubdtype(constant, jnp.inexact):
+    traced, shapes = jax.make_jaxpr(function, return_shape=True)(*examples)
+    structure = jax.tree.structure(shapes)
+    lifted = [isinstance(constant, Tracer) for constant in traced.consts]
+    captured = [x for x, traced_ in zip(traced.consts, lifted, strict=True) if traced_]
+    for constant in captured:
+        if not jnp.issubdtype(constant.dtype, jnp.inexact):
             raise TypeError(
                 f"{name} of root captures a traced {constant.dtype} of shape {constant.shape}; "
                 "expected to find traced integers and booleans in theta; add it to theta and read "
                 "it from there"
             )
-    return opened, tuple(known)
+
+    def opened(*arguments: Tree) -> Tree:
+        *arguments, captured = arguments
+        given = iter(captured)
+        constants = [
+            next(given) if lift else constant
+            for constant, lift in zip(traced.consts, lifted, strict=True)
+        ]
+        leaves = eval_jaxpr(traced.jaxpr, constants, *jax.tree.leaves(arguments))
+        return jax.tree.unflatten(structure, leaves)
+
+    return opened, captured, shapes
 
 
 def _check_structure(y: Tree, value: Tree) -> None:

@@ -51,15 +51,14 @@ class Rules(NamedTuple):
     Attributes:
         dmin: least step, scene units: a sheet thinner than this along the ray can be stepped over.
         max_steps: limit of evaluations between the first and the bracket.
-        lipschitz: L, a bound of the field's slope along rays. None for the greatest slope that any
-            ray has met so far, from its near end on, and at least 1.
+        lipschitz: L, a bound of the field's slope along rays.
         num_refine: limit of Illinois steps in the bracket, of one evaluation each.
-        smallest: batches are not halved below this size.
+        smallest: size of the batches in which the last rays go on.
     """
 
     dmin: float
     max_steps: int
-    lipschitz: float | None
+    lipschitz: float
     num_refine: int
     smallest: int
 
@@ -100,8 +99,9 @@ def march(
 ) -> tuple[March, Int[Array, ""]]:
     """Marches all rays until each has its root, reached `far` or used its steps.
 
-    A batch is as slow as its slowest ray. Whenever no more than half of it is under way, those rays
-    go on alone in a batch of half the size, down to `smallest`: static shapes, no ray left out.
+    A batch is as slow as its slowest ray. Once no more than half of the rays are under way, a few
+    at a time go on alone in a batch of `smallest`, and others take the places of those that have
+    ended: static shapes, no ray left out, and two loops to compile however many rays there are.
 
     Args:
         field: (rays, t) -> values [n] at ray parameters t [n], one a ray.
@@ -118,40 +118,6 @@ def march(
         ones that filled a batch.
     """
     start, t_min, f_min = begun
-    if rules.lipschitz is None:
-        # Not from the first stride: on a steep field it may leap over the shape on every ray.
-        slopes = jnp.abs(field(rays, near + rules.dmin) - field(rays, near)) / rules.dmin
-        bound = jnp.maximum(jnp.max(jnp.where(far > near, slopes, 0.0), initial=0.0), 1.0)
-        num_probes = 2 * len(near)
-    else:
-        bound = jnp.asarray(rules.lipschitz, near.dtype)
-        num_probes = 0
-    advance = partial(_advance, field, rules)
-
-    def finish(bound: Array, paid: Array, rays: Any, far: Array, state: March) -> tuple:
-        n = len(far)
-        half = n // 2 if n >= 2 * rules.smallest else 0
-
-        def crowded(carry: tuple[Array, Array, March]) -> Array:
-            return jnp.sum(carry[-1].status >= _MARCHING) > half
-
-        def turn(carry: tuple[Array, Array, March]) -> tuple[Array, Array, March]:
-            bound, paid, state = carry
-            bound, state = advance(bound, rays, far, state)
-            return bound, paid + n, state
-
-        bound, paid, state = lax.while_loop(crowded, turn, (bound, paid, state))
-        if not half:
-            return paid, state
-        (kept,) = jnp.nonzero(state.status >= _MARCHING, size=half, fill_value=n)
-        taken = jnp.minimum(kept, n - 1)
-        some = jax.tree.map(lambda x: x[..., taken], state)
-        some = some._replace(status=jnp.where(kept < n, some.status, MISS))
-        some_rays = jax.tree.map(lambda x: x[taken], rays)
-        paid, ended = finish(bound, paid, some_rays, far[taken], some)
-        whole = jax.tree.map(lambda x, y: x.at[..., kept].set(y, mode="drop"), state, ended)
-        return paid, whole
-
     none = jnp.zeros_like(near, jnp.int32)
     state = March(
         t=jnp.stack([near, start]),
@@ -164,36 +130,74 @@ def march(
         num_refined=none,
         num_evaluations=none,
     )
-    paid, state = finish(bound, jnp.sum(none) + num_probes, rays, far, state)
+    n, few = len(near), rules.smallest
+    together = partial(_together, field, rules)
+    paid, state = together(rays, far, jnp.sum(none), state, n // 2 if few < n else 0)
+    if few >= n:
+        return state, paid
+
+    def unfinished(carry: tuple[Array, March]) -> Array:
+        return jnp.any(carry[1].status >= _MARCHING)
+
+    def some_go_on(carry: tuple[Array, March]) -> tuple[Array, March]:
+        paid, state = carry
+        active = state.status >= _MARCHING
+        (kept,) = jnp.nonzero(active, size=few, fill_value=n)
+        taken = jnp.minimum(kept, n - 1)
+        some = jax.tree.map(lambda x: x[..., taken], state)
+        some = some._replace(status=jnp.where(kept < n, some.status, MISS))
+        some_rays = jax.tree.map(lambda x: x[taken], rays)
+        # Filling a place costs about as much as a step; a quarter of the places may stand idle.
+        least = jnp.where(jnp.sum(active) > few, 3 * few // 4, 0)
+        paid, ended = together(some_rays, far[taken], paid, some, least)
+        whole = jax.tree.map(lambda x, y: x.at[..., kept].set(y, mode="drop"), state, ended)
+        return paid, whole
+
+    paid, state = lax.while_loop(unfinished, some_go_on, (paid, state))
     return state, paid
 
 
-def _advance(
+def _together(
     field: Callable[[Any, Array], Array],
     rules: Rules,
-    bound: Array,
     rays: Any,
     far: Array,
+    paid: Array,
     state: March,
+    least: ArrayLike,
 ) -> tuple[Array, March]:
-    """One evaluation of every ray that is under way, and the slope bound after it."""
+    """All rays of a batch evaluated while more than `least` of them are under way."""
+
+    def crowded(carry: tuple[Array, March]) -> Array:
+        return jnp.sum(carry[1].status >= _MARCHING) > least
+
+    def turn(carry: tuple[Array, March]) -> tuple[Array, March]:
+        paid, state = carry
+        return paid + len(far), _advance(field, rules, rays, far, state)
+
+    return lax.while_loop(crowded, turn, (paid, state))
+
+
+def _advance(
+    field: Callable[[Any, Array], Array], rules: Rules, rays: Any, far: Array, state: March
+) -> March:
+    """One evaluation of every ray that is under way."""
     starting, marching, closing = (state.status == x for x in (_STARTING, _MARCHING, _CLOSING))
-    stride = jnp.maximum(2 / (1 - state.slope) * state.f[1] / bound, rules.dmin)
+    stride = jnp.maximum(2 / (1 - state.slope) * state.f[1] / rules.lipschitz, rules.dmin)
     t = jnp.where(marching, jnp.minimum(state.t[1] + stride, far), state.t[1])
     t = jnp.where(closing, secant(state.t, state.f), t)
     f = field(rays, t)
-    bound, stepped = _step(rules, bound, stride, far, state, t, f)
     new = state
     for phase, then in (
         (starting, _begin(state, f)),
-        (marching, stepped),
+        (marching, _step(rules, stride, far, state, t, f)),
         (closing, _close(rules, state, t, f)),
     ):
         new = jax.tree.map(partial(jnp.where, phase), then, new)
     closer = (starting | marching) & (f < state.f_min)
     count = state.num_evaluations + (state.status >= _MARCHING)
     spent = (new.status == _MARCHING) & (count > rules.max_steps)
-    return bound, new._replace(
+    return new._replace(
         t_min=jnp.where(closer, t, state.t_min),
         f_min=jnp.where(closer, f, state.f_min),
         status=jnp.where(spent, MAX_STEPS, new.status),
@@ -211,25 +215,19 @@ def _begin(state: March, f: Array) -> March:
     )
 
 
-def _step(
-    rules: Rules, bound: Array, stride: Array, far: Array, state: March, t: Array, f: Array
-) -> tuple[Array, March]:
+def _step(rules: Rules, stride: Array, far: Array, state: March, t: Array, f: Array) -> March:
     """After a march step to t, where the field is f: taken, or taken back."""
+    bound = rules.lipschitz
     length = t - state.t[1]
     change = (f - state.f[1]) / jnp.where(length > 0, length, 1.0)
-    steepest = bound
-    if rules.lipschitz is None:
-        met = jnp.where(state.status == _MARCHING, jnp.abs(change), 0.0)
-        steepest = jnp.maximum(bound, jnp.max(met, initial=0.0))
-    # By more than rounding, else a step to f = 0 would be taken back for ever.
-    may_hide = (stride > rules.dmin) & ((state.slope > -1) | (steepest > 1.01 * bound))
     # What neither end's sphere covers, in units of f. A crossing may leave as much as a least step.
-    gap = steepest * length - state.f[1] - jnp.abs(f)
-    back = may_hide & (gap > jnp.where(f < 0, steepest * rules.dmin, 0.0))
-    slope = _MEMORY * state.slope + (1 - _MEMORY) * change / steepest
+    gap = bound * length - state.f[1] - jnp.abs(f)
+    back = (stride > rules.dmin) & (state.slope > -1)
+    back &= gap > jnp.where(f < 0, bound * rules.dmin, 0.0)
+    slope = _MEMORY * state.slope + (1 - _MEMORY) * change / bound
     crossed = _CLOSING if rules.num_refine else HIT
     status = jnp.where(f < 0, crossed, jnp.where(t >= far, MISS, _MARCHING))
-    return steepest, state._replace(
+    return state._replace(
         t=jnp.where(back, state.t, jnp.stack([state.t[1], t])),
         f=jnp.where(back, state.f, jnp.stack([state.f[1], f])),
         slope=jnp.where(back, -1.0, jnp.clip(slope, -1.0, 0.5)),

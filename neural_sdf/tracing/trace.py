@@ -81,7 +81,7 @@ def trace(
     far: Float[ArrayLike, "..."],
     dmin: float = 2e-3,
     max_steps: int = 96,
-    lipschitz: float | None = 1.0,
+    lipschitz: float = 1.0,
     num_refine: int | None = None,
     grazing: float = GRAZING,
     smallest_batch: int | None = None,
@@ -115,13 +115,13 @@ def trace(
         dmin: least step in scene units; thinner sheets can be missed.
         max_steps: march steps before a ray is given up.
         lipschitz: bound of the field's gradient norm; steps are f / lipschitz. Right for a trained
-            field is 1; None estimates it from what all rays meet, for a field of unknown slope.
+            field is 1.
         num_refine: most Illinois steps in a bracket; by default what reaches the rounding error of
             the dtype: 4 in single precision and 8 in double.
         grazing: least |cosine| the derivative divides by; 0 for none.
-        smallest_batch: rays still under way go on alone in ever smaller batches, down to this many;
-            by default a 32nd of all, but not below 32, as each size is compiled. Values depend on
-            it by rounding at most, and not at all if N is a power of two.
+        smallest_batch: once half of the rays have ended, the others go on in batches of this size;
+            by default a 16th of all, but not below 32. Values depend on it by rounding at most,
+            and not at all if N is a power of two.
         known: samples of the field that let rays start near the surface, in the unit ball. Taken
             as constant; which hits are found depends on them for rays that all but touch, at most.
 
@@ -135,56 +135,53 @@ def trace(
     if num_refine is None:
         num_refine = 4 if origins.dtype.itemsize <= 4 else 8
     if smallest_batch is None:
-        smallest_batch = max(len(origins) // 32, 32)
+        smallest_batch = max(len(origins) // 16, 32)
     rules = Rules(dmin, max_steps, lipschitz, num_refine, smallest_batch)
+    near, far, known = lax.stop_gradient((near, far, known))
 
-    def find(params: Any, rays: Any, near: Array, far: Array, known: DistanceGrid | None) -> Found:
+    def find(params: Any, rays: Any) -> Found:
         def value_at(rays: tuple[Array, Array], t: Array) -> Array:
             return sdf(params, rays[0] + t[:, None] * rays[1])
 
         origins, directions = rays
         # Made from values, so that under shard_map all that the loop carries varies as they do.
-        near = near + 0 * (origins + directions)[:, 0]
-        begun = (near, near, jnp.full_like(near, jnp.inf))
+        start = near + 0 * (origins + directions)[:, 0]
+        begun = (start, start, jnp.full_like(start, jnp.inf))
         if known is not None:
-            slope = 1.0 if lipschitz is None else lipschitz
-            begun = walk(known, origins, directions, near, far, lipschitz=slope)
-        ended, paid = march(value_at, rays, near, far, rules, begun)
+            begun = walk(known, origins, directions, start, far, lipschitz=lipschitz)
+        ended, paid = march(value_at, rays, start, far, rules, begun)
         t = jnp.where(ended.status == HIT, secant(ended.t, ended.f), ended.t_min)
         return Found(t, ended.status, ended.num_evaluations, paid)
 
-    return attach(find, sdf, params, (origins, directions), near, far, known, grazing=grazing)
+    return attach(find, sdf, params, (origins, directions), far, grazing=grazing)
 
 
 def attach(
-    find: Callable[..., Found],
+    find: Callable[[Any, tuple[Array, Array]], Found],
     sdf: Callable[[Any, Array], Array],
     params: Any,
     rays: tuple[Float[Array, "N 3"], Float[Array, "N 3"]],
-    near: Float[Array, " N"],
     far: Float[Array, " N"],
-    known: Any,
     *,
     grazing: float = GRAZING,
 ) -> Hits:
     """What any search finds, with the derivative that it has in `trace`.
 
     Args:
-        find: (params, rays, near, far, known) -> Found; never differentiated.
-        sdf: as in `trace`, and so are params, near, far and grazing.
+        find: (params, rays) -> Found; never differentiated, and so what floats it captures must be
+            constants or under `stop_gradient`.
+        sdf: as in `trace`, and so are params, far and grazing.
         params: of the field.
         rays: origins and directions.
-        near: where rays begin.
         far: where they end.
-        known: what else the search needs; constant.
         grazing: least |cosine| the derivative divides by.
     """
 
     def solve(theta: tuple) -> tuple[Array, _Branch, tuple]:
-        params, rays, near, far, known = theta
+        params, rays = theta
         origins, directions = rays
         with jax.default_matmul_precision(PRECISION):
-            found = find(params, rays, near, far, known)
+            found = find(params, rays)
             points = origins + found.t[:, None] * directions
             value, pullback = jax.vjp(lambda points: sdf(params, points), points)
             (normal,) = pullback(jnp.ones_like(value))
@@ -196,7 +193,7 @@ def attach(
         return found.t, _Branch(hit, found.t, grazing * length), stats
 
     def residual(t: Array, branch: _Branch, theta: tuple) -> Array:
-        params, rays, *_ = theta
+        params, rays = theta
         # A miss has no equation of its own but t = t_min; its points stay out of the derivative.
         # They are those of `solve` also to the compiler, which then evaluates them once.
         hit = branch.hit[:, None]
@@ -205,8 +202,7 @@ def attach(
         with jax.default_matmul_precision(PRECISION):
             return jnp.where(branch.hit, sdf(params, points), t - branch.t_min)
 
-    theta = (params, rays, *lax.stop_gradient((near, far, known)))
-    t, branch, stats = implicit.root(residual, solve, theta, tangent_solve=_entering)
+    t, branch, stats = implicit.root(residual, solve, (params, rays), tangent_solve=_entering)
     value, cosine, status, num_evaluations, num_paid = stats
     rest = rays[0] + lax.stop_gradient(t)[:, None] * rays[1]
     with jax.default_matmul_precision(PRECISION):

@@ -16,8 +16,7 @@ def given(found: Found) -> Callable[..., Hits]:
     """A tracer that searches for nothing."""
 
     def tracer(sdf: Any, params: Any, origins: Array, directions: Array, **settings: Any) -> Hits:
-        ends = (settings["near"], settings["far"])
-        return attach(lambda *_: found, sdf, params, (origins, directions), *ends, None)
+        return attach(lambda *_: found, sdf, params, (origins, directions), settings["far"])
 
     return tracer
 
@@ -26,7 +25,9 @@ def plain_trace(sdf: Any, params: Any, origins: Array, directions: Array, **sett
     """The plain batched march: all rays until the slowest has ended, then all are refined."""
     dmin, max_steps = settings["dmin"], settings["max_steps"]
 
-    def find(params: Any, rays: Any, near: Array, far: Array, known: Any) -> Found:
+    near, far = lax.stop_gradient((settings["near"], settings["far"]))
+
+    def find(params: Any, rays: Any) -> Found:
         def along(t: Array) -> Array:
             return sdf(params, rays[0] + t[:, None] * rays[1])
 
@@ -62,14 +63,14 @@ def plain_trace(sdf: Any, params: Any, origins: Array, directions: Array, **sett
         paid = ((step + 1 + 4) * len(near)).astype(jnp.int32)
         return Found(jnp.where(hit, root, at), status, count + 4 * hit, paid)
 
-    ends = (settings["near"], settings["far"])
-    return attach(find, sdf, params, (origins, directions), *ends, None)
+    return attach(find, sdf, params, (origins, directions), far)
 
 
 def dense_trace(sdf: Any, params: Any, origins: Array, directions: Array, **settings: Any) -> Hits:
     """IDR's search on fixed shapes (Yariv et al. 2020, appendix): all rays, all samples."""
+    near, far = lax.stop_gradient((settings["near"], settings["far"]))
 
-    def find(params: Any, rays: Any, near: Array, far: Array, known: Any) -> Found:
+    def find(params: Any, rays: Any) -> Found:
         def along(t: Array) -> Array:
             return sdf(params, rays[0] + t[:, None] * rays[1])
 
@@ -93,5 +94,4 @@ def dense_trace(sdf: Any, params: Any, origins: Array, directions: Array, **sett
         status = jnp.where(hit, HIT, MISS).astype(jnp.int32)
         return Found(jnp.where(hit, root, least), status, count, jnp.sum(count))
 
-    ends = (settings["near"], settings["far"])
-    return attach(find, sdf, params, (origins, directions), *ends, None)
+    return attach(find, sdf, params, (origins, directions), far)

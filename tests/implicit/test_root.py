@@ -245,7 +245,6 @@ ahead = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (16, 1))
 far = dict(near=0.0, far=6.0)
 RAYS = {
     "trace": lambda r, o: trace(ball, r, o, ahead[: len(o)], **far).t,
-    "estimated": lambda r, o: trace(ball, r, o, ahead[: len(o)], lipschitz=None, **far).t,
     "approach": lambda r, o: closest_approach(ball, r, o, ahead[: len(o)], **far).distance,
     "lemke": lambda r, q: lcp(r * jnp.eye(3) + 0.1, q, method="lemke").z,
     "interior": lambda r, q: lcp(r * jnp.eye(3) + 0.1, q, method="interior").z,

@@ -30,32 +30,29 @@ def steep_and_shallow(params, points):
     return lumpy(params, points) * 1.25**0.5 * 5 ** (wave / 2)
 
 
-@pytest.mark.parametrize(
-    ("lipschitz", "most_lost"), [(3.7, 0.001), (None, 0.007)], ids=["bound given", "estimated"]
-)
-def test_fields_of_any_slope_keep_their_hits(lipschitz, most_lost):
+def test_fields_of_any_slope_keep_their_hits():
     origins, directions = looking_at(jax.random.key(0), 8192)
     points = jax.random.uniform(jax.random.key(9), (20_000, 3), minval=-0.7, maxval=0.7)
     gradients = jax.vmap(jax.grad(lambda x: steep_and_shallow(LUMPY, x)))(points)
     slopes = jnp.linalg.norm(gradients, axis=-1)
     assert slopes.min() < 0.3 and 2.5 < slopes.max() < 3.7
     traced = jax.jit(
-        lambda o, d: in_sphere(steep_and_shallow, LUMPY, o, d, lipschitz=lipschitz, max_steps=192)
+        lambda o, d: in_sphere(steep_and_shallow, LUMPY, o, d, lipschitz=3.7, max_steps=192)
     )
     truth = dense_reference(steep_and_shallow, LUMPY, origins, directions)
     false, wrong, lost, error = shares_of_errors(traced(origins, directions), truth)
-    assert false == 0 and wrong < 0.001 and lost < most_lost
+    assert false == 0 and wrong < 0.001 and lost < 0.001
     assert np.quantile(error, 0.99) < 1e-6
 
 
 @pytest.mark.parametrize("slope", [0.3, 1.5, 4.0, 50.0])
-def test_estimated_slope_bound_finds_a_ball_of_any_slope(slope):
+def test_slope_bound_finds_a_ball_of_any_slope(slope):
     x = jnp.linspace(-1.2, 1.2, 2001)
     origins = jnp.stack([x, 0 * x, 0 * x - 3], axis=-1)
     directions = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (2001, 1))
     scaled = lambda p, points: slope * shapes.sphere(points, 0.5)
     settings = {"near": 0.0, "far": 6.0, "max_steps": 256}
-    hits = trace(scaled, None, origins, directions, lipschitz=None, **settings)
+    hits = trace(scaled, None, origins, directions, lipschitz=slope, **settings)
     # At the very rim rays are closer to the surface than the least step.
     sure = jnp.abs(jnp.abs(x) - 0.5) > 1e-4
     np.testing.assert_array_equal(hits.hit[sure], (jnp.abs(x) < 0.5)[sure])
