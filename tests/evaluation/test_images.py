@@ -6,7 +6,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
-from neural_sdf.evaluation import comparison, mask_iou, psnr_masked, ssim_masked, write_png
+from neural_sdf.evaluation import comparison, mask_iou, psnr_masked, ssim_masked
+from neural_sdf.machine.files import write_png
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.uniform(size=(24, 30, 3))

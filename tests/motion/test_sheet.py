@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neural_sdf.masking.sheet import MOST, mask_sheet
+from neural_sdf.masking.sheet import MOST, WIDTH, mask_sheet
 from neural_sdf.motion.motion import Motion
-from neural_sdf.motion.sheet import LEFT_OUT, LINE, PLACED, WIDTH, match_sheet
+from neural_sdf.motion.sheet import LEFT_OUT, LINE, PLACED, match_sheet
 from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
 
 
