@@ -1,7 +1,6 @@
 """Images in, a measured mesh out: the whole job on a tiny scene, and what must not pass for it."""
 
 import functools
-import importlib.util
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +19,9 @@ from neural_sdf.export import MeshSummary
 from neural_sdf.geometry import Similarity, clip_to_sphere
 from neural_sdf.tracing import trace
 from neural_sdf.training import Checkpoints
+from tests.shipped import config_of
 from tests.tracing.scenes import in_sphere, looking_at
 from tests.tracing.witness import dense_reference, shares_of_errors
-
-ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
 
@@ -34,13 +32,7 @@ class Outcome(NamedTuple):
 
 
 def quickstart():
-    spec = importlib.util.spec_from_file_location("quickstart", ROOT / "configs/quickstart.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
-    config.data.downscale = 4
-    return config
+    return config_of("quickstart", data__downscale=4)
 
 
 def tiny_config(**weights: float):
@@ -91,9 +83,9 @@ def test_training_on_images_finds_the_shape(trained):
     assert not failures(trained[1])
 
 
-@pytest.mark.parametrize("config_of", [tiny_config, quickstart])
-def test_untrained_field_fails_the_same_thresholds(tmp_path, config_of):
-    config = config_of()
+@pytest.mark.parametrize("make", [tiny_config, quickstart])
+def test_untrained_field_fails_the_same_thresholds(tmp_path, make):
+    config = make()
     (tmp_path / "config.json").write_text(config.to_json_best_effort())
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     frame = Similarity(np.array(8.0), np.eye(3), np.array([0.0, 0.0, 3.4]))

@@ -1,6 +1,5 @@
 """Pictures as files, and what the script refuses."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.photos import load_scene
 from neural_sdf.rendering import render_image
 from neural_sdf.scenes import background_colour
+from tests.shipped import config_of
 
 ROOT = Path(__file__).parents[2]
 FEW = {"num_samples": 2, "num_bounces": 1}
@@ -24,13 +24,8 @@ FEW = {"num_samples": 2, "num_bounces": 1}
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory) -> Path:
     """A tiny field, trained for a moment."""
-    spec = importlib.util.spec_from_file_location("quickstart", ROOT / "configs/quickstart.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
-    changes = {"data.downscale": 8, "train.steps": 2, "train.batch_size": 16, "field.skip": 0}
-    config.update_from_flattened_dict({**changes, "field.width": 16, "field.depth": 2})
+    changes = {"data__downscale": 8, "train__steps": 2, "train__batch_size": 16, "field__skip": 0}
+    config = config_of("quickstart", **changes, field__width=16, field__depth=2)
     folder = tmp_path_factory.mktemp("run")
     train(config, folder)
     return folder
