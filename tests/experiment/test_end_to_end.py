@@ -91,7 +91,7 @@ def slope_error(workdir: Path) -> float:
 def test_training_without_the_eikonal_term_finds_no_distance_and_a_worse_shape(trained, tmp_path):
     train(short_config(eikonal=0.0), tmp_path)
     workdir, outcome = trained
-    assert slope_error(tmp_path) > 3 * slope_error(workdir)
+    assert slope_error(tmp_path) > 2 * slope_error(workdir)  # 3.6 times
     assert measured(tmp_path).metrics["mask_iou"] < outcome.metrics["mask_iou"]
 
 
