@@ -36,6 +36,15 @@ HEIGHT, WIDTH = 36, 48
 OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # camera_from_camera, between OpenCV and OpenGL axes
 
 
+# Files that take minutes; begun last, one of them would keep one process busy and the others idle.
+LONG = ("test_photos_to_scene", "test_end_to_end", "test_experiment", "test_world_frame")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files come first."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def few_programs() -> Iterator[None]:
     """Frees what a module has compiled: thousands of programs exhaust the process's memory maps."""

@@ -37,7 +37,9 @@ def test_files_that_a_page_names_are_there(page):
         assert (ROOT / path).is_file(), path
 
 
-def test_first_two_commands_of_the_readme_stand_alone_on_a_fresh_clone():
+def test_commands_of_the_readme_that_make_an_environment_install_before_they_run():
     commands = re.findall(r"```\n(python3 -m venv .*?)\n```", (ROOT / "README.md").read_text())
     assert len(commands) == 2
-    assert all("pip install -e" in command for command in commands)
+    for command in commands:
+        made, ran = command.index(" && pip install -e "), command.rindex(" && python ")
+        assert command.index("-m venv") < command.index("activate") < made < ran

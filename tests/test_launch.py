@@ -1,7 +1,9 @@
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,33 @@ def python(*arguments: str | Path, cwd: Path = ROOT, **environment: str):
         text=True,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
+    """As `python` with a script, but in a fork of one process that every case starts from."""
+    output, errors = (tmp_path_factory.getbasetemp() / name for name in ("output", "errors"))
+    with subprocess.Popen(
+        [sys.executable, ROOT / "tests/forked.py"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdin and server.stdout
+
+        def run(*argv: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+            for path in (output, errors):
+                path.write_text("")
+            env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+            start = {"argv": argv, "cwd": str(cwd), "env": env}
+            start |= {"output": str(output), "errors": str(errors)}
+            server.stdin.write(json.dumps(start) + "\n")
+            server.stdin.flush()
+            status = int(server.stdout.readline())
+            return subprocess.CompletedProcess(argv, status, output.read_text(), errors.read_text())
+
+        yield run
+        server.stdin.close()
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +132,8 @@ def assert_one_line_error(result, status: int, *words: str):
         (["--config=no_return.py"], ["--config is empty"]),
     ],
 )
-def test_mistaken_command_line_is_one_line_and_status_2(folder, arguments, words):
-    assert_one_line_error(python("script.py", *arguments, cwd=folder), 2, *words)
+def test_mistaken_command_line_is_one_line_and_status_2(forked, folder, arguments, words):
+    assert_one_line_error(forked("script.py", *arguments, cwd=folder), 2, *words)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +147,9 @@ def test_mistaken_command_line_is_one_line_and_status_2(folder, arguments, words
         ("raise RunEnded('step 3: eikonal')", 1, ["step 3: eikonal"]),
     ],
 )
-def test_error_that_we_raise_is_one_line(folder, work, status, words):
+def test_error_that_we_raise_is_one_line(forked, folder, work, status, words):
     do = f"from neural_sdf.mistake import *\n{work}"
-    result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
+    result = forked("script.py", "--config=config.py", f"--do={do}", cwd=folder)
     assert_one_line_error(result, status, *words)
 
 
@@ -139,8 +168,8 @@ def test_error_that_we_raise_is_one_line(folder, work, status, words):
         "import jax.numpy as jnp; jnp.ones(3) + jnp.ones(4)",
     ],
 )
-def test_error_that_we_did_not_mean_keeps_its_traceback(folder, work):
-    result = python("script.py", "--config=config.py", f"--do={work}", cwd=folder)
+def test_error_that_we_did_not_mean_keeps_its_traceback(forked, folder, work):
+    result = forked("script.py", "--config=config.py", f"--do={work}", cwd=folder)
     assert result.returncode == 1
     assert result.stderr.startswith("Traceback")
 
@@ -181,8 +210,8 @@ def test_section_of_a_config_tells_two_settings_of_one_name_apart(folder):
         ("import os; os.kill(os.getpid(), 15)", 143, "interrupted\n"),
     ],
 )
-def test_exit_status_says_how_the_run_ended(folder, work, status, shown):
-    result = python("script.py", "--config=config.py", f"--do={work}", cwd=folder)
+def test_exit_status_says_how_the_run_ended(forked, folder, work, status, shown):
+    result = forked("script.py", "--config=config.py", f"--do={work}", cwd=folder)
     assert (result.returncode, result.stderr) == (status, shown)
 
 
@@ -199,8 +228,8 @@ def test_help_shows_the_command_and_its_own_flags_without_jax(script, flag):
 
 
 @pytest.mark.parametrize("script", ["train.py", "eval.py", "scripts/export_mesh.py"])
-def test_script_without_its_flags_says_which_is_missing(script):
-    assert_one_line_error(python(script), 2, "is missing")
+def test_script_without_its_flags_says_which_is_missing(forked, script):
+    assert_one_line_error(forked(script), 2, "is missing")
 
 
 @pytest.mark.parametrize("version", ["0.10.1", "0.10.2", "0.11.2", "0.12.0.1"])
@@ -262,16 +291,16 @@ def test_flag_set_too_late_is_caught_by_the_check():
     assert "max drops NaN" in result.stderr.splitlines()[-1]
 
 
-def test_a_warning_of_our_own_is_one_line_without_its_place_in_the_code(folder):
+def test_a_warning_of_our_own_is_one_line_without_its_place_in_the_code(forked, folder):
     finding = "Finding('empty-masks', 'warning', 'masks are empty', 'set <field.width> anew')"
     do = f"from neural_sdf.photos.files.findings import *; settle({finding})"
-    result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
+    result = forked("script.py", "--config=config.py", f"--do={do}", cwd=folder)
     assert result.stderr == "warning: masks are empty; set --config.field.width anew\n"
 
 
-def test_a_warning_of_others_says_where_it_is_from(folder):
+def test_a_warning_of_others_says_where_it_is_from(forked, folder):
     do = "import warnings; warnings.warn('old', DeprecationWarning)"
-    result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
+    result = forked("script.py", "--config=config.py", f"--do={do}", cwd=folder)
     assert result.stderr.startswith("warning: ")
     assert "script.py, line 1: DeprecationWarning: old" in result.stderr
 

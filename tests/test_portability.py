@@ -1,8 +1,6 @@
 """Nothing that only this CPU can do: the shipped configs lower for accelerators."""
 
 import functools
-import importlib.util
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,19 +13,11 @@ from neural_sdf.export import grid_values
 from neural_sdf.geometry import Rays
 from neural_sdf.light import cornell, path_trace
 from neural_sdf.scenes import batch_shapes
+from tests.shipped import CONFIGS, config_of
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 PLATFORMS = ["cuda", "tpu"]
 # What a call back into Python is named in a lowered module, whatever the platform.
 CALLBACKS = ("callback", "SendToHost", "RecvFromHost", "stablehlo.send", "stablehlo.recv")
-
-
-def built(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return build(module.get_config())
 
 
 def floats(*shape: int) -> jax.ShapeDtypeStruct:
@@ -46,13 +36,13 @@ def callbacks(module: str) -> list[str]:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_training_step_lowers_for_accelerators(path):
-    run = built(path)
+    run = build(config_of(path.stem))
     assert not callbacks(module_text(run.step, run.shapes(2), batch_shapes(64)))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_renderer_lowers_for_accelerators(path):
-    run = built(path)
+    run = build(config_of(path.stem))
     state, rays = run.shapes(2), Rays(floats(8192, 3), floats(8192, 3))
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 8192))
     seen = state.params, state.memory, rays, keys, floats()
@@ -61,7 +51,7 @@ def test_renderer_lowers_for_accelerators(path):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_grid_values_lower_for_accelerators(path):
-    run = built(path)
+    run = build(config_of(path.stem))
     values = functools.partial(grid_values, run.model.field.sdf)
     assert not callbacks(module_text(values, run.shapes(2).params["field"], floats(4096, 3)))
 

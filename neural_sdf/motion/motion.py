@@ -2,7 +2,7 @@
 
 Points that stand out are found (SIFT, Lowe 2004) and matched between all pairs of photos; beginning
 with one pair, cameras are added one after another to a model of cameras and points, which bundle
-adjustment keeps consistent. pycolmap does the work, in a process of its own (`motion_worker`).
+adjustment keeps consistent. pycolmap does the work, in a process of its own (`worker`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scipy.sparse.csgraph import connected_components
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.findings import names
 
-WORKER = Path(__file__).with_name("motion_worker.py")
+WORKER = Path(__file__).with_name("worker.py")
 ROOM = 2**22  # bytes; with less left the disk is full
 TOO_FEW = 100  # points of a photo; a photo of a thing has thousands
 LEAST_SHARE = 0.5  # of the photos that must fit together

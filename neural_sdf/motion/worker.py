@@ -1,4 +1,4 @@
-"""Structure from motion in a process of its own: `python motion_worker.py job.json`.
+"""Structure from motion in a process of its own: `python worker.py job.json`.
 
 A process of its own because pycolmap brings its own zlib, with which Pillow's PNG writer crashes
 (pycolmap 4.2.1), because some of its errors end the process, and because it can then be stopped at

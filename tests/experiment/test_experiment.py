@@ -1,7 +1,6 @@
 """Runs of a few steps, in this process: what they write, resume and refuse."""
 
 import functools
-import importlib.util
 import json
 import re
 import shutil
@@ -28,21 +27,22 @@ from neural_sdf.photos.prepare import prepare_dataset
 from neural_sdf.rendering import RENDERERS
 from neural_sdf.training import LOSSES, Checkpoints
 from neural_sdf.training.losses import Loss
+from tests import shipped
+from tests.shipped import CONFIGS
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
 TINY = {
-    "field.width": 16,
-    "field.depth": 2,
-    "field.skip": 0,
-    "field.num_features": 4,
-    "field.radiance_width": 8,
-    "field.radiance_depth": 1,
-    "train.steps": 4,
-    "train.batch_size": 16,
-    "train.warmup": 1,
-    "train.log_every": 1,
-    "train.checkpoint_every": 2,
-    "train.render.max_steps": 8,
+    "field__width": 16,
+    "field__depth": 2,
+    "field__skip": 0,
+    "field__num_features": 4,
+    "field__radiance_width": 8,
+    "field__radiance_depth": 1,
+    "train__steps": 4,
+    "train__batch_size": 16,
+    "train__warmup": 1,
+    "train__log_every": 1,
+    "train__checkpoint_every": 2,
+    "train__render__max_steps": 8,
 }
 
 
@@ -50,18 +50,10 @@ FEW = {"size": 8, "num_samples": 1, "num_bounces": 1}
 
 
 def config_of(name: str, **changes):
-    """A shipped config with another value here and there; __ stands for the dot of a key."""
-    path = next(path for path in CONFIGS if path.stem == name)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
-    dotted = {key.replace("__", "."): value for key, value in changes.items()}
-    ours = config.field.keys()  # not every field has every one of these
-    tiny = {k: x for k, x in TINY.items() if k.startswith("train.") or k[6:] in ours}
-    config.update_from_flattened_dict({**tiny, **dotted})
-    return config
+    """A shipped config made tiny, with another value here and there."""
+    ours = shipped.config_of(name).field.keys()  # not every field has every one of these
+    tiny = {k: x for k, x in TINY.items() if k.startswith("train__") or k[7:] in ours}
+    return shipped.config_of(name, **tiny | changes)
 
 
 def synthetic(**changes):

@@ -1,6 +1,5 @@
 """Pictures as files, and what the script refuses."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 from PIL import Image
 
 from neural_sdf.experiment import relight
-from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos import load_scene
@@ -21,19 +19,9 @@ ROOT = Path(__file__).parents[2]
 FEW = {"num_samples": 2, "num_bounces": 1}
 
 
-@pytest.fixture(scope="module")
-def workdir(tmp_path_factory) -> Path:
-    """A tiny field, trained for a moment."""
-    spec = importlib.util.spec_from_file_location("quickstart", ROOT / "configs/quickstart.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
-    changes = {"data.downscale": 8, "train.steps": 2, "train.batch_size": 16, "field.skip": 0}
-    config.update_from_flattened_dict({**changes, "field.width": 16, "field.depth": 2})
-    folder = tmp_path_factory.mktemp("run")
-    train(config, folder)
-    return folder
+@pytest.fixture
+def workdir(short_run: Path) -> Path:
+    return short_run
 
 
 def pixels(path: Path) -> np.ndarray:

@@ -4,9 +4,6 @@ Readers agree to about 1e-13, far below what the 32-bit numbers of training tell
 training is chaotic, and cameras that are 1e-7 off change the loss by 1e-2 within fifty steps.
 """
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,21 +11,21 @@ from neural_sdf.experiment.build import build
 from neural_sdf.photos import load_scene
 from neural_sdf.scenes import DeviceFeed
 from tests.photos.layouts import CENTRE, LAYOUTS, RADIUS, take_photos
+from tests.shipped import config_of
 
-CONFIG = Path(__file__).parents[2] / "configs/photos_mlp.py"
 STEPS = 50
 SMALL = {
-    "field.width": 32,
-    "field.depth": 2,
-    "field.skip": 0,
-    "field.num_features": 8,
-    "field.radiance_width": 16,
-    "field.radiance_depth": 1,
-    "train.steps": STEPS,
-    "train.batch_size": 256,
-    "train.warmup": 5,
-    "train.learning_rate": 5e-3,
-    "train.render.max_steps": 16,
+    "field__width": 32,
+    "field__depth": 2,
+    "field__skip": 0,
+    "field__num_features": 8,
+    "field__radiance_width": 16,
+    "field__radiance_depth": 1,
+    "train__steps": STEPS,
+    "train__batch_size": 256,
+    "train__warmup": 5,
+    "train__learning_rate": 5e-3,
+    "train__render__max_steps": 16,
 }
 
 
@@ -44,13 +41,7 @@ def scenes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run():
-    spec = importlib.util.spec_from_file_location("photos_mlp", CONFIG)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
-    config.update_from_flattened_dict(SMALL)
-    return build(config)
+    return build(config_of("photos_mlp", **SMALL))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A trained mesh lies, in the world of the photos, where the photos show the object."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,13 @@ from neural_sdf.experiment.evaluate import evaluate
 from neural_sdf.experiment.export import export_mesh
 from neural_sdf.experiment.train import train
 from neural_sdf.photos.layouts import read_capture
+from tests.shipped import config_of
 
-ROOT = Path(__file__).parents[2]
 MOST_VIEWS = 0.75  # masks are not certain to the pixel: those of the temple miss its dark slots
 
 
 def photos_config(path: Path, **data):
-    spec = importlib.util.spec_from_file_location("photos", ROOT / "configs/photos.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
+    config = config_of("photos")
     config.data.update(path=str(path), **data)
     config.train.log_every = config.train.checkpoint_every = 1000
     return config

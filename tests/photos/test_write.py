@@ -12,7 +12,6 @@ from PIL import Image
 from neural_sdf.geometry import Similarity
 from neural_sdf.machine.files import scratch_beside
 from neural_sdf.photos import load_scene, write_scene
-from neural_sdf.photos import write as module
 from neural_sdf.photos.formats import FORMATS
 from neural_sdf.photos.write import file_names
 from neural_sdf.scenes.frame import in_scene_frame, world_from_camera
@@ -196,14 +195,14 @@ def test_skew_is_written_as_idr_and_refused_elsewhere(scene, tmp_path, layout):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_nothing_is_left_of_a_write_that_fails(scene, tmp_path, monkeypatch, layout, error):
-    write_images = module._write_images
+    write = Path.write_bytes
 
-    def fails(scene, i, view):
-        if view.image.name in ("005.png", "images_005.png"):
+    def fails(path, content):
+        if path.name in ("005.png", "images_005.png"):
             raise error
-        write_images(scene, i, view)
+        return write(path, content)
 
-    monkeypatch.setattr(module, "_write_images", fails)
+    monkeypatch.setattr(Path, "write_bytes", fails)
     with pytest.raises(error):
         write_scene(scene, tmp_path / "out/set", layout)
     assert not list((tmp_path / "out").iterdir())

@@ -1,3 +1,5 @@
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -21,6 +23,16 @@ from neural_sdf.training import (
 
 FRAME = Similarity(np.array(0.1), np.diag([1.0, -1.0, -1.0]), np.array([1 / 3, -2e5, 7.0]))
 VIEWS = 5
+
+# What Orbax leaves behind a load that it refused complains when it is collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Nothing is left to complain in another test, where it would be an error."""
+    yield
+    gc.collect()
 
 
 def state_of(width: int, depth: int = 2) -> TrainState:
