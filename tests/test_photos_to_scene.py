@@ -18,6 +18,7 @@ from neural_sdf.export import Mesh, extract_mesh, read_mesh, to_world
 from neural_sdf.geometry import Similarity, transform_points
 from neural_sdf.photos import load_scene, write_scene
 from neural_sdf.scenes import Scene, view_masks
+from neural_sdf.scenes.cup import SHOOTS, synthetic_scene
 from neural_sdf.scenes.frame import world_from_camera
 
 ROOT = Path(__file__).parents[1]
@@ -38,15 +39,24 @@ def convert(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return run(folder, "scripts/photos_to_scene.py", *arguments)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("photos")
+ALL = SHOOTS["synthetic_textured"]
+FEW = ALL._replace(num_views=24, num_test=0)  # a fifth of the pairs to match
+whole = pytest.mark.parametrize("place", [ALL], ids=["all"], indirect=True)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(FEW, id="few"), pytest.param(ALL, id="all", marks=pytest.mark.slow)],
+)
+def place(tmp_path_factory, request) -> Path:
+    """The textured cup; its photos are in `true/images`, without anything that tells of cameras."""
+    place = tmp_path_factory.mktemp("photos")
+    write_scene(synthetic_scene(request.param), place / "true", "transforms")
+    return place
 
 
 @pytest.fixture(scope="module")
 def truth(place) -> Scene:
-    """The textured cup; its photos are in `true/images`, without anything that tells of cameras."""
-    write_scene(load_scene("", format="synthetic_textured"), place / "true", "transforms")
     return load_scene(place / "true", holdout_every=0)
 
 
@@ -85,12 +95,13 @@ def report_of(folder: Path) -> dict:
 
 def test_most_photos_are_registered_to_less_than_a_pixel(place, truth, found):
     report = report_of(place / "found")
-    assert report["photos"] == len(truth.sizes) == 56
-    assert len(report["registered"]) >= 0.9 * 56
-    assert len(report["registered"]) + len(report["rejected"]) == 56
+    count = len(truth.sizes)
+    assert report["photos"] == count
+    assert len(report["registered"]) >= 0.9 * count
+    assert len(report["registered"]) + len(report["rejected"]) == count
     assert report["reprojection_error"] < 1
     assert (
-        f"{len(report['registered'])} of 56 photos registered, reprojection error"
+        f"{len(report['registered'])} of {count} photos registered, reprojection error"
         f" {report['reprojection_error']:.2f} pixels" in found[1]
     )
 
@@ -141,6 +152,7 @@ def test_nothing_else_is_left(place, found):
 
 
 @pytest.mark.slow
+@whole
 def test_one_command_trains_it_to_a_mesh(place, truth, found, true_from_found):
     trained = run(
         place,
@@ -184,6 +196,7 @@ def test_real_photos_are_registered_too(tmp_path, photo_set):
     assert camera["intrinsics"][0][0] == pytest.approx(1375 / 2, rel=0.01)
 
 
+@whole
 def test_photos_that_do_not_overlap_are_left_out_with_the_reason(place, truth, tmp_path):
     """Twelve photos of the cup, and one of something else."""
     (tmp_path / "photos").mkdir()

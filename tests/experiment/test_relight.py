@@ -9,19 +9,26 @@ import pytest
 from PIL import Image
 
 from neural_sdf.experiment import relight
+from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos import load_scene
 from neural_sdf.rendering import compile_views, render_image
 from neural_sdf.scenes import background_colour
+from tests.shipped import config_of
 
 ROOT = Path(__file__).parents[2]
 FEW = {"num_samples": 2, "num_bounces": 1}
 
 
-@pytest.fixture
-def workdir(short_run: Path) -> Path:
-    return short_run
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory) -> Path:
+    """A tiny field, trained for a moment."""
+    changes = {"data__downscale": 8, "train__steps": 2, "train__batch_size": 16, "field__skip": 0}
+    config = config_of("quickstart", **changes, field__width=16, field__depth=2)
+    folder = tmp_path_factory.mktemp("run")
+    train(config, folder)
+    return folder
 
 
 def pixels(path: Path) -> np.ndarray:
