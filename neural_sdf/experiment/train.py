@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -138,7 +138,7 @@ def _loop(
             logs = ends or done % settings.log_every == 0
             saves = ends or done % settings.checkpoint_every == 0
             if logs or saves:
-                check_fault(state.fault, settings.weights)
+                check_fault(state.fault, list(settings.weights))
             if logs:
                 shown = {name: float(x) for name, x in jax.device_get(metrics).items()}
                 rate = progress.show(done, shown)
@@ -157,11 +157,11 @@ def _closing(workdir: Path, step: int, *, stopped: bool) -> str:
     return f"{verb} step {step}: {workdir / 'checkpoints' / str(step)}; next: {again}"
 
 
-def check_fault(fault: Fault, weights: Mapping[str, float]) -> None:
+def check_fault(fault: Fault, losses: Sequence[str]) -> None:
     """Raises RunEnded with the step and the terms, if something was not finite."""
     step, bits = int(fault.step), int(fault.terms)
     if step:
-        names = [name for i, name in enumerate(fault_terms(weights)) if bits >> i & 1]
+        names = [name for i, name in enumerate(fault_terms(losses)) if bits >> i & 1]
         raise RunEnded(
             f"{', '.join(names)} is not finite at step {step}; no checkpoint of it is written; "
             "lower train.learning_rate, or mend the photos' masks and cameras"

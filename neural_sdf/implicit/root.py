@@ -74,15 +74,15 @@ def root(
             or a residual that has not its structure; a
             derivative of a reverse-mode derivative through a loop, where JAX 0.10 drops the rule.
     """
-    solve, known_to_solve, (y, branch, _) = _open(solve, "solve", theta)
-    residual, known_to_residual, value = _open(residual, "residual", y, branch, theta)
+    found, known_to_solve, (y, branch, _) = _open(solve, "solve", theta)
+    equation, known_to_residual, value = _open(residual, "residual", y, branch, theta)
     _check_structure(y, value)
 
     @jax.custom_jvp
     def solution(arguments: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
         # Whoever differentiates this has lost the rule below, and would get zero. The seal says it.
         theta, known_to_solve, _ = lax.stop_gradient(sealed(arguments))
-        y, branch, stats = solve(theta, known_to_solve)
+        y, branch, stats = found(theta, known_to_solve)
         return y, lax.stop_gradient(branch), lax.stop_gradient(stats)
 
     @solution.defjvp
@@ -92,7 +92,7 @@ def root(
 
         def at(y: Tree, arguments: tuple[Tree, Tree, Tree]) -> Tree:
             theta, _, known_to_residual = arguments
-            return residual(y, branch, theta, known_to_residual)
+            return equation(y, branch, theta, known_to_residual)
 
         def linear(v: Tree) -> Tree:
             return jax.jvp(lambda y: at(y, *primals), (y,), (v,))[1]
@@ -128,7 +128,9 @@ def dense(linear: LinearMap, b: Tree, branch: Tree) -> Tree:
     return unravel(jnp.linalg.solve(columns(jnp.diag(jnp.ones_like(flat))), flat))
 
 
-def _open(function: Callable, name: str, *examples: Tree) -> tuple[Callable, list[Array], Tree]:
+def _open(
+    function: Callable[..., Any], name: str, *examples: Tree
+) -> tuple[Callable[..., Any], list[Array], Tree]:
     """The function with the traced floats that it captured as one more argument, and these.
 
     A custom derivative may not close over what is being differentiated. The function is traced
@@ -151,13 +153,12 @@ def _open(function: Callable, name: str, *examples: Tree) -> tuple[Callable, lis
             )
 
     def opened(*arguments: Tree) -> Tree:
-        *arguments, captured = arguments
-        given = iter(captured)
+        given = iter(arguments[-1])
         constants = [
             next(given) if lift else constant
             for constant, lift in zip(traced.consts, lifted, strict=True)
         ]
-        leaves = eval_jaxpr(traced.jaxpr, constants, *jax.tree.leaves(arguments))
+        leaves = eval_jaxpr(traced.jaxpr, constants, *jax.tree.leaves(arguments[:-1]))
         return jax.tree.unflatten(structure, leaves)
 
     return opened, captured, shapes

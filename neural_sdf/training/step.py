@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -139,9 +139,9 @@ def train_step(
     return step
 
 
-def fault_terms(weights: Mapping[str, float]) -> list[str]:
-    """What the bits of `Fault.terms` stand for."""
-    return [*weights, "gradient"]
+def fault_terms(losses: Iterable[str]) -> list[str]:
+    """What the bits of `Fault.terms` stand for, given the losses in the order of their weights."""
+    return [*losses, "gradient"]
 
 
 def _first_fault(state: TrainState, terms: list[Array], gradient_norm: Array) -> Fault:
