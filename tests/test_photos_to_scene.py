@@ -213,7 +213,8 @@ def test_photos_that_do_not_overlap_are_left_out_with_the_reason(place, truth, t
     assert report_of(tmp_path / "out")["masks"] == "hull"
     assert not (tmp_path / "out/images/other.png").exists()
     # A lens that is not there costs no more than a rim of the photos: the cup says little of them.
-    width, height = Image.open(tmp_path / "out/images/000.png").size
+    with Image.open(tmp_path / "out/images/000.png") as photo:
+        width, height = photo.size
     assert width > 0.95 * 640 and height > 0.95 * 480
 
 

@@ -11,6 +11,10 @@ from flax import nnx
 from jax import Array
 
 
+def _unchanged(updates: Any, share: Array) -> Any:
+    return updates
+
+
 class Field(NamedTuple):
     """A learned shape and its colour, as a tuple of pure functions of (params, ...).
 
@@ -23,6 +27,9 @@ class Field(NamedTuple):
             pass; the gradient is not normalised.
         radiance: (params, points [N, 3], gradients [N, 3], directions [N, 3], features [N, F]) ->
             rgb [N, 3] in [0, 1]; directions are those of the rays, towards the surface.
+        anneal: (updates, share of the run in [0, 1], []) -> updates, of the structure of params:
+            what of an update may already be done; all of it at a share of 1. What is held back
+            need not be remembered by a checkpoint.
         window: (params, share of the run in [0, 1], []) -> params as the other functions take them:
             what of them acts already; all of it at a share of 1.
     """
@@ -31,6 +38,7 @@ class Field(NamedTuple):
     sdf: Callable[[Any, Array], Array]
     surface: Callable[[Any, Array], tuple[Array, Array, Array]]
     radiance: Callable[[Any, Array, Array, Array, Array], Array]
+    anneal: Callable[[Any, Array], Any] = _unchanged
     window: Callable[[Any, Array], Any] | None = None
 
     def at(self, share: Array) -> Field:

@@ -98,14 +98,14 @@ def hash_grid(
         appearance = Appearance(num_features, radiance_width, radiance_depth, octaves, False, rngs)
         return Network(geometry, appearance)
 
-    def window(params: Any, share: Array) -> Any:
-        geometry = params["geometry"]
+    def anneal(updates: Any, share: Array) -> Any:
+        geometry = updates["geometry"]
         table = geometry["encoding"]["table"]
         opened = opened_levels(share, num_levels).astype(table.dtype)[level_of_row]
         encoding = {"table": opened[:, None] * table}
-        return {**params, "geometry": {**geometry, "encoding": encoding}}
+        return {**updates, "geometry": {**geometry, "encoding": encoding}}
 
-    return field_from_module(build)._replace(window=window)
+    return field_from_module(build)._replace(anneal=anneal)
 
 
 class _PointAndGrid(nnx.Module):

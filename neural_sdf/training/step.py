@@ -121,6 +121,7 @@ def train_step(
             gradient, terms = lax.pmean((gradient, terms), axis)
             sums = lax.psum(sums, axis)
         updates, opt_state = model.optimizer.update(gradient, state.opt_state, state.params)
+        updates = {**updates, "field": model.field.anneal(updates["field"], share)}
         norms = {"gradient_norm": optax.tree.norm(gradient)}
         norms |= {"update_norm": optax.tree.norm(updates)}
         norms |= {"parameter_norm": optax.tree.norm(state.params)}

@@ -70,7 +70,7 @@ def test_untrained_field_fails_the_same_thresholds(tmp_path, config):
     (tmp_path / "config.json").write_text(config.to_json_best_effort())
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     frame = Similarity(np.array(8.0), np.eye(3), np.array([0.0, 0.0, 3.4]))
-    checkpoints.save(build(config).init(), frame)
+    checkpoints.save(build(config).init(40), frame, 40)
     checkpoints.close()
     outcome = measured(tmp_path)
     assert outcome.metrics["step"] == 0
@@ -83,7 +83,7 @@ def slope_error(workdir: Path) -> float:
     """How far the field is from a distance: the mean of ||∇f| - 1| over the region."""
     loaded = load_trained(workdir)
     points = jax.random.uniform(jax.random.key(1), (20_000, 3), minval=-1, maxval=1)
-    _, gradients, _ = loaded.run.field.surface(loaded.params, points)
+    _, gradients, _ = loaded.field.surface(loaded.params["field"], points)
     return float(jnp.abs(jnp.linalg.norm(gradients, axis=-1) - 1).mean())
 
 

@@ -1,15 +1,20 @@
 import collections
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from neural_sdf.fields import mlp
-from neural_sdf.geometry import Similarity
+from neural_sdf.geometry import Similarity, pixel_rays
 from neural_sdf.rendering import surface
-from neural_sdf.scenes import CAMERAS, DeviceFeed, Scene, Source, batch_shapes
+from neural_sdf.scenes import CAMERAS, CameraModel, DeviceFeed, Scene, Source, batch_shapes
 from neural_sdf.tracing import trace
 from neural_sdf.training import (
     Model,
@@ -19,6 +24,7 @@ from neural_sdf.training import (
     train_step,
 )
 
+ROOT = Path(__file__).parents[2]
 WEIGHTS = {"colour": 1.0, "eikonal": 0.1, "mask": 1.0}
 
 
@@ -74,6 +80,22 @@ def run(model, scene, steps, *, seed=0, weights=WEIGHTS):
         state, metrics = step(state, batches(done))
         history.append(jax.device_get(metrics))
     return state, history
+
+
+def test_update_of_the_field_is_annealed_by_the_share_of_the_run(sphere_field, scene):
+    def anneal(updates, share):
+        return {"radius": share * updates["radius"], "red": updates["red"]}
+
+    held, batch = model_of(sphere_field._replace(anneal=anneal)), DeviceFeed(scene, 64, 0)(0)
+    free = model_of(sphere_field)
+    for done in (0, 25, 100):  # of 100 steps
+        state = start_of(free)._replace(step=jnp.int32(done))
+        before = state.params["field"]
+        moved, annealed = (step_of(m)(state, batch)[0].params["field"] for m in (free, held))
+        part = done / 100 * (moved["radius"] - before["radius"])
+        np.testing.assert_allclose(annealed["radius"] - before["radius"], part, atol=1e-6)
+        assert annealed["red"] == moved["red"] != before["red"]
+        assert moved["radius"] != before["radius"]
 
 
 def test_field_is_rendered_as_it_acts_at_the_share_of_the_run(sphere_field, scene):
@@ -261,3 +283,97 @@ def test_points_that_the_compiler_cannot_know_equal_are_evaluated_twice(network)
         return hits._replace(t_min=hits.t_min * (1 + 1e-7))
 
     assert products_at_rays(surface(network, tracer=apart), network)[48] > 10
+
+
+# ---- cameras that learn
+
+
+def shifted_and_zoomed() -> CameraModel:
+    """Two numbers: what moves every pixel to the right, and the logarithm of a zoom."""
+
+    def rays(params, batch):
+        zoomed = batch.intrinsics * jnp.exp(params["zoom"] * jnp.diag(jnp.array([1.0, 1.0, 0.0])))
+        moved = batch.pixels + params["shift"] * jnp.eye(2)[0]
+        return pixel_rays(zoomed, batch.scene_from_camera, moved)
+
+    zero = lambda num_views: {"shift": jnp.zeros(()), "zoom": jnp.zeros(())}
+    return CameraModel(init=zero, rays=rays)
+
+
+@pytest.mark.usefixtures("x64")
+def test_gradient_of_the_step_reaches_the_cameras_as_finite_differences_do(sphere_field, scene):
+    """By plain gradient descent at rate 1, whose update is the gradient. Pixels well inside: no
+    finite difference sees a silhouette."""
+    model = model_of(sphere_field, cameras=shifted_and_zoomed())
+    model = model._replace(optimizer=optax.sgd(1.0))
+    batch = DeviceFeed(scene, 256, 0)(0)
+    inside = np.flatnonzero(np.linalg.norm(np.asarray(batch.pixels) - 8, axis=-1) < 3.4)[:24]
+    batch = jax.tree.map(lambda x: x[inside[: len(inside) // 2 * 2]], batch)._replace(
+        points=batch.points[: len(inside) // 2]
+    )
+    double = lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x
+    batch, state = jax.tree.map(double, (batch, start_of(model)))
+    step = step_of(model, weights={"colour": 1.0, "mask": 1.0})
+
+    def loss(shift, zoom):
+        cameras = {"shift": jnp.float64(shift), "zoom": jnp.float64(zoom)}
+        return step(state._replace(params={**state.params, "cameras": cameras}), batch)
+
+    after, metrics = loss(0.1, 0.02)
+    assert metrics["hit_rate"] == 1
+    slopes = 0.1 - after.params["cameras"]["shift"], 0.02 - after.params["cameras"]["zoom"]
+    for slope, (du, dz) in zip(slopes, [(1e-5, 0.0), (0.0, 1e-5)], strict=True):
+        ahead, behind = (loss(0.1 + s * du, 0.02 + s * dz)[1]["loss"] for s in (1, -1))
+        expected = (ahead - behind) / 2e-5
+        assert abs(expected) > 1e-4
+        np.testing.assert_allclose(slope, expected, rtol=1e-6)
+
+
+# ---- several devices
+
+ON_FOUR_DEVICES = """
+import functools
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, PartitionSpec as P
+from neural_sdf.fields import mlp
+from neural_sdf.rendering import surface
+from neural_sdf.scenes import CAMERAS, DeviceFeed
+from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
+from neural_sdf.training import Model, adam_by_part, init_state, train_step
+from tests.rendering.fixed_samples import fixed_samples
+
+field = mlp(width=16, depth=2, skip=0, num_features=4, num_octaves=2, radiance_width=8)
+rates = dict.fromkeys(("field", "renderer", "cameras"), lambda step: 1e-3)
+batches = DeviceFeed(synthetic_scene(Shoot(3, 0, (24, 24), smooth)), 128, 0)
+mesh = jax.make_mesh((4,), ("rays",), axis_types=(AxisType.Auto,))
+renderers = (surface(field), {"mask": 1.0}), (fixed_samples(field), {})
+for renderer, weights in renderers:
+    model = Model(field, renderer, CAMERAS["given"](), rates, adam_by_part(rates))
+    weights |= {"colour": 1.0, "eikonal": 0.1}
+    make = functools.partial(train_step, model, steps=10, weights=weights)
+    one = jax.jit(make())
+    split = jax.shard_map(make(axis="rays"), mesh=mesh, in_specs=(P(), P("rays")), out_specs=P())
+    four = jax.jit(split)
+    alone = together = init_state(model, 3, jax.random.key(0))
+    for step in range(10):
+        alone, expected = one(alone, batches(step))
+        together, metrics = four(together, batches(step))
+        for name in ("loss", "psnr", "mask_error", "gradient_norm"):
+            np.testing.assert_allclose(metrics[name], expected[name], rtol=1e-4, err_msg=name)
+    assert expected["loss"] > 0
+print("same on four devices")
+"""
+
+
+def test_ten_steps_cut_among_four_devices_have_the_losses_of_one():
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
+    done = subprocess.run(
+        [sys.executable, "-c", ON_FOUR_DEVICES],
+        cwd=ROOT,
+        env=os.environ | {"XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "same on four devices", done.stderr[-2000:]
