@@ -3,9 +3,16 @@
 import contextlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+from neural_sdf.fields import FIELDS
+from neural_sdf.photos import FORMATS
+from neural_sdf.rendering import RENDERERS
+from neural_sdf.training import LOSSES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -18,6 +25,16 @@ EXAMPLES = [
 ]
 
 
+@pytest.fixture
+def tables() -> Iterator[None]:
+    """Examples add to the package's tables; other tests must not see it."""
+    with contextlib.ExitStack() as stack:
+        for table in (FIELDS, FORMATS, LOSSES, RENDERERS):
+            stack.enter_context(mock.patch.dict(table))
+        yield
+
+
+@pytest.mark.usefixtures("tables")
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example_prints_what_it_says(example):
     expected = re.findall(r"(?:^|  )# (.*)$", example, re.MULTILINE)

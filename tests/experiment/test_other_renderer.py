@@ -45,7 +45,7 @@ def test_ten_steps_train_its_own_number_and_what_it_watches_is_logged(tmp_path):
     train(config_of(colour=1.0, eikonal=0.1), tmp_path)
     trained = load_trained(tmp_path)
     assert trained.step == 10
-    assert abs(float(trained.params["renderer"]["log_s"]) - 2.0) > 1e-3
+    assert abs(float(trained.params["renderer"]["log_s"]) - 3.0) > 1e-3
     lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10]
     assert all(0 < line["fog"] < 1 and np.isfinite(line["loss"]) for line in lines)

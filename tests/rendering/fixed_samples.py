@@ -44,7 +44,7 @@ def fixed_samples(field: Field, *, num_samples: int = 8) -> Renderer:
         )
 
     return Renderer(
-        init=lambda key: {"log_s": jnp.float32(2.0)},
+        init=lambda key: {"log_s": jnp.float32(3.0)},
         recall=lambda params, share: None,
         renew=lambda memory, params, share, step: memory,
         render=render,
