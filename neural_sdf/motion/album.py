@@ -68,8 +68,8 @@ def read_album(folder: Path, masks: Path | None = None) -> list[Photo]:
         masks: a folder with a mask for each photo, of the same name or in the same order.
 
     Raises:
-        Mistake: if there are too few, or some cannot be read; all of them are named.
-        Mistake: if a folder is not there.
+        Mistake: if there are too few, or some cannot be read; all of them are named, or
+            if a folder is not there.
     """
     _require_folder(folder, "images")
     paths = list_photos(folder)

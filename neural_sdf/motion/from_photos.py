@@ -57,8 +57,8 @@ def photos_to_scene(
         say: told a line about each step.
 
     Raises:
-        Mistake: if the photos cannot be used, too few fit together, or masks cannot be made.
-        Mistake: if a folder is not there.
+        Mistake: if the photos cannot be used, too few fit together, or masks cannot be made, or
+            if a folder is not there.
     """
     output, given = new_folder(output), None if masks in MASKS else _mask_folder(masks)
     album = read_album(Path(images).expanduser(), given)

@@ -21,8 +21,7 @@ def recognise(path: str | Path, format: str) -> list[str]:
         format: as in `Settings`; the answer itself, unless it is "auto".
 
     Raises:
-        Mistake: if the format is unknown or not to be recognised.
-        Mistake: if the folder is missing.
+        Mistake: if the format is unknown or not to be recognised, or if the folder is missing.
     """
     if format != "auto" and format not in FORMATS:
         raise Mistake(
@@ -69,8 +68,8 @@ def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
         cameras: as in `Settings`.
 
     Raises:
-        Mistake: as `recognise`, or if the reader cannot make sense of a file.
-        Mistake: if the folder or its camera file is missing.
+        Mistake: as `recognise`, or if the reader cannot make sense of a file, or
+            if the folder or its camera file is missing.
     """
     name, *_ = recognise(path, format)
     return FORMATS[name].read(find_set(path), cameras)

@@ -140,8 +140,8 @@ def prepare_dataset(
         The folder of the dataset's version.
 
     Raises:
-        Mistake: if the set cannot be used, or the name is taken by another.
-        Mistake: if the set or its camera file is missing.
+        Mistake: if the set cannot be used, or the name is taken by another, or
+            if the set or its camera file is missing.
     """
     folder, data_dir = find_set(path), Path(data_dir).expanduser()
     capture = read_capture(path, format=format, cameras=cameras)

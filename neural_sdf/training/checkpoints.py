@@ -92,8 +92,7 @@ class Checkpoints:
             step: which; the latest if None.
 
         Raises:
-            Mistake: there is no such step.
-            Mistake: the checkpoint is of another field or damaged.
+            Mistake: there is no such step, or the checkpoint is of another field or damaged.
         """
         steps = self.steps()
         if not steps:

@@ -38,8 +38,7 @@ def read_blended_mvs(folder: Path, cameras: str) -> Capture:
         cameras: the folder of cameras; if empty `cams`.
 
     Raises:
-        Mistake: if a file is not as the format has it.
-        Mistake: if there is none.
+        Mistake: if a file is not as the format has it, or if there is none.
     """
     place = inside(folder, cameras or "cams", "folder of cameras (<cameras>)")
     files = sorted(place.glob(f"*{ENDING}"))

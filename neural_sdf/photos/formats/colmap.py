@@ -59,8 +59,8 @@ def read_colmap(folder: Path, cameras: str) -> Capture:
         cameras: the folder of the model; if empty, one of the usual places.
 
     Raises:
-        Mistake: if a file is not as the format has it, or a camera is not supported.
-        Mistake: if the cameras or images of the model are missing.
+        Mistake: if a file is not as the format has it, or a camera is not supported, or
+            if the cameras or images of the model are missing.
     """
     model = find_model(folder)
     if cameras:

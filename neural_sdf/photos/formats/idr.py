@@ -54,8 +54,8 @@ def read_idr(folder: Path, cameras: str) -> Capture:
         cameras: name of the npz in the folder; if empty `cameras.npz`, else `cameras_sphere.npz`.
 
     Raises:
-        Mistake: if numbers of files do not match, or a matrix is not what it should be.
-        Mistake: if the npz or the photos are missing.
+        Mistake: if numbers of files do not match, or a matrix is not what it should be, or
+            if the npz or the photos are missing.
     """
     path = _camera_file(folder, cameras)
     arrays = _read_npz(path)

@@ -36,8 +36,8 @@ def read_llff(folder: Path, cameras: str) -> Capture:
         cameras: not used, the layout fixes the names.
 
     Raises:
-        Mistake: if the array is not as the format has it, or not of as many photos.
-        Mistake: if the array or the photos are missing.
+        Mistake: if the array is not as the format has it, or not of as many photos, or
+            if the array or the photos are missing.
     """
     del cameras
     path = folder / CAMERAS

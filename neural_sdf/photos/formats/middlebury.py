@@ -36,8 +36,7 @@ def read_middlebury(folder: Path, cameras: str) -> Capture:
         cameras: name of the file; if empty, the only `*_par.txt`.
 
     Raises:
-        Mistake: if the file is not as the format has it.
-        Mistake: if it is missing.
+        Mistake: if the file is not as the format has it, or if it is missing.
     """
     path = _camera_file(folder, cameras)
     lines = ((number, line.split(None, 22)) for number, line in text_lines(path, EXPECTED))

@@ -45,8 +45,8 @@ def read_projections(folder: Path, cameras: str) -> Capture:
         cameras: the folder of matrices; if empty, one of the usual names.
 
     Raises:
-        Mistake: if a file holds no projection of a camera, or numbers of files do not match.
-        Mistake: if the matrices or the photos are missing.
+        Mistake: if a file holds no projection of a camera, or numbers of files do not match, or
+            if the matrices or the photos are missing.
     """
     place = _find_place(folder)
     if cameras:
