@@ -140,7 +140,7 @@ def test_metrics_file_has_a_line_a_logged_step(finished):
 
 
 def test_time_and_memory_of_the_step_are_told_before_training(tmp_path, capsys):
-    train(synthetic(train__steps=1, train__warmup=0), tmp_path)  # as no other test has it
+    train(synthetic(train__steps=1, train__learning_rate=1e-4), tmp_path)  # as no other has it
     told = r"compiled the step in \d+\.\d s; it needs \d+\.\d\d GiB of [\d,]+\.\d\d GiB"
     assert re.search(f"\n{told}\n.*checkpoint of", capsys.readouterr().out, re.S)
 
