@@ -12,8 +12,10 @@ from neural_sdf.tracing import HIT, MISS, Found, Hits, attach
 from neural_sdf.tracing.bracket import refine
 
 
-def given(found: Found) -> Callable[..., Hits]:
-    """A tracer that searches for nothing."""
+def given(hits: Hits) -> Callable[..., Hits]:
+    """A tracer that knows its hits and asks the field for nothing."""
+    nothing = jnp.zeros_like(hits.num_evaluations)
+    found = Found(hits.t_min, hits.status, nothing, jnp.zeros_like(hits.num_paid))
 
     def tracer(sdf: Any, params: Any, origins: Array, directions: Array, **settings: Any) -> Hits:
         return attach(lambda *_: found, sdf, params, (origins, directions), settings["far"])
@@ -24,7 +26,6 @@ def given(found: Found) -> Callable[..., Hits]:
 def plain_trace(sdf: Any, params: Any, origins: Array, directions: Array, **settings: Any) -> Hits:
     """The plain batched march: all rays until the slowest has ended, then all are refined."""
     dmin, max_steps = settings["dmin"], settings["max_steps"]
-
     near, far = lax.stop_gradient((settings["near"], settings["far"]))
 
     def find(params: Any, rays: Any) -> Found:
