@@ -91,13 +91,14 @@ def main() -> None:
     import step
     import throughput
 
+    from neural_sdf.fields import mlp
     from neural_sdf.machine.files import write_json
 
     launch.check_backend()
     run = functools.cache(lambda: next_step.of_workdir(WORKDIR.value))
-    beam = functools.cache(derivative.beam_on_a_sphere)
+    beam = functools.cache(lambda: derivative.beam_on_a_sphere(mlp(width=128, depth=4)))
     subjects = {
-        "step": lambda: step.step_times(run()),
+        "step": lambda: step.step_times(step.searching_steps(run())),
         "cost": lambda: step.evaluations(run()),
         "hits": lambda: hits.hit_differences(run()),
         "products": lambda: products.bare_products(run()),

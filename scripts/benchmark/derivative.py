@@ -11,7 +11,7 @@ from jax import Array
 from jax.stages import Compiled
 from measure import Row, alternating_times, compare, memory, spread
 
-from neural_sdf.fields import mlp
+from neural_sdf.fields import Field
 from neural_sdf.geometry import rigid_from_twist
 from neural_sdf.tracing import MAX_STEPS, trace
 
@@ -100,7 +100,7 @@ def marching(problem: Problem) -> list[Row]:
 def modes(problem: Problem) -> list[Row]:
     """Forward against reverse mode, where outputs are many and where inputs are."""
     sdf, params, origins, directions, _ = problem
-    inner = jnp.argsort(jnp.linalg.norm(origins[:, :2], axis=-1))[:1024]
+    inner = jnp.argsort(jnp.linalg.norm(origins[:, :2], axis=-1))[: len(origins) // 2]
     origins, directions = origins[inner], directions[inner]
     depth = implicit_depth(NUM_STEPS)
 
@@ -150,9 +150,8 @@ def modes(problem: Problem) -> list[Row]:
     ]
 
 
-def beam_on_a_sphere(num_rays: int = 2048, width: int = 128, depth: int = 4) -> Problem:
-    """A fresh MLP, and a beam of parallel rays a little wider than the sphere that it is."""
-    field = mlp(width=width, depth=depth)
+def beam_on_a_sphere(field: Field, num_rays: int = 2048) -> Problem:
+    """A fresh field, and a beam of parallel rays a little wider than the sphere that it is."""
     index = jnp.arange(num_rays) + 0.5
     radius = 0.66 * jnp.sqrt(index / num_rays)
     angle = jnp.pi * (1 + 5**0.5) * index  # a sunflower: evenly spread over the disc

@@ -76,7 +76,8 @@ def dense_trace(sdf: Any, params: Any, origins: Array, directions: Array, **sett
             return sdf(params, rays[0] + t[:, None] * rays[1])
 
         def march(_: Any, t: Array) -> Array:
-            return jnp.clip(t + along(t), near, far)
+            # To IDR's threshold, so that no rounding puts a ray inside before the samples begin.
+            return jnp.clip(t + along(t) - 5e-5, near, far)
 
         def sample(share: Array, t: Array) -> tuple[Array, Array]:
             at = t + share * (far - t)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,9 @@ from neural_sdf.tracing import trace
 from neural_sdf.training import TrainState
 
 
-def step_times(now: NextStep) -> list[Row]:
-    """The whole step and the same with other searches."""
-    times = alternating_times(programs(now), ())
+def step_times(programs: Mapping[str, Callable[[], Any]]) -> list[Row]:
+    """The whole step and the same with other searches, which `searching_steps` compiles."""
+    times = alternating_times(programs, ())
     floors, whole, plain = times["hits_given"], times["whole"], times["plain"]
     return [
         *compare("step", times, "ms"),
@@ -29,7 +29,7 @@ def step_times(now: NextStep) -> list[Row]:
     ]
 
 
-def programs(now: NextStep) -> dict[str, Callable[[], tuple[TrainState, dict]]]:
+def searching_steps(now: NextStep) -> dict[str, Callable[[], tuple[TrainState, dict]]]:
     """The next step by each of the searches, compiled."""
     state, batch = unknowing(now.state), now.batch
     others = {"halving": trace, "plain": plain_trace, "idr": dense_trace}
