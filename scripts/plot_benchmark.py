@@ -1,6 +1,6 @@
 """Draws what the implicit gradient saves over unrolling, from the benchmark's figures.
 
-    python scripts/benchmark.py --json=benchmark.json
+    python scripts/benchmark --json=benchmark.json
     python scripts/plot_benchmark.py --json=benchmark.json --output=docs/unrolling.png
 
 Needs matplotlib: pip install -e '.[docs]'.
@@ -16,7 +16,7 @@ from absl import flags
 from neural_sdf import launch
 from neural_sdf.mistake import Mistake, file_mistakes
 
-JSON = flags.DEFINE_string("json", "", "the file that benchmark.py wrote")
+JSON = flags.DEFINE_string("json", "", "the file that scripts/benchmark wrote")
 OUTPUT = flags.DEFINE_string("output", "", "the PNG file to write")
 
 FORMS = {
@@ -72,7 +72,7 @@ def series(figures: dict[str, Any], figure: str, form: str) -> tuple[list[int], 
     }
     if not found:
         raise Mistake(
-            f"{JSON.value} has no {figure}_N.{form}; expected what benchmark.py writes",
+            f"{JSON.value} has no {figure}_N.{form}; expected what scripts/benchmark writes",
             remedy="run it anew",
         )
     steps = sorted(found)

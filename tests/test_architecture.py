@@ -126,7 +126,7 @@ def test_every_import_points_down(path):
 
 
 @pytest.mark.parametrize(
-    "path", sources("neural_sdf/**/*.py", "configs/*.py", "scripts/*.py", "*.py"), ids=str
+    "path", sources("neural_sdf/**/*.py", "configs/*.py", "scripts/**/*.py", "*.py"), ids=str
 )
 def test_nothing_banned_is_used(path):
     assert not listed(banned_uses(path, tree_of(path)))

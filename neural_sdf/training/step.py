@@ -120,6 +120,7 @@ def train_step(
         if axis is not None:
             gradient, terms = lax.pmean((gradient, terms), axis)
             sums = lax.psum(sums, axis)
+        updates: Any
         updates, opt_state = model.optimizer.update(gradient, state.opt_state, state.params)
         updates = {**updates, "field": model.field.anneal(updates["field"], share)}
         norms = {"gradient_norm": optax.tree.norm(gradient)}

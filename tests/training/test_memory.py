@@ -114,12 +114,13 @@ def test_limit_of_a_container_counts(tmp_path, group, folder, limit, usage, cach
 def test_predicted_peak_is_the_measured_one_to_a_quarter():
     wide = {"field__width": 128, "field__depth": 4, "train__batch_size": 8192}
     config = config_of("quickstart", data__downscale=8, **wide)
-    program = [sys.executable, ROOT / "scripts/figures/peak.py"]
+    program = [sys.executable, ROOT / "scripts/benchmark/peak.py"]
     # What is freed goes back to the system at once, so that nothing freed is in the peak.
-    allocator = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+    limits = dict.fromkeys(["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"], "65536")
+    allocator = {"MALLOC_ARENA_MAX": "1", **limits}
     result = subprocess.run(
         [*program, config.to_json_best_effort()],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "MALLOC_TRIM_THRESHOLD_": "65536"} | allocator,
+        env=os.environ | allocator,
         capture_output=True,
         text=True,
         check=True,

@@ -73,7 +73,7 @@ def compare(figure: str, values: dict[str, list[float]], unit: str) -> list[Row]
             f"{figure}.{name}",
             spread(own),
             unit,
-            spread([x / reference for x, reference in zip(own, first, strict=True)]),
+            ratio(own, first),
         )
         for name, own in values.items()
     ]
@@ -82,6 +82,11 @@ def compare(figure: str, values: dict[str, list[float]], unit: str) -> list[Row]
 def spread(values: list[float]) -> Spread:
     """Median, least and greatest."""
     return Spread(float(np.median(values)), min(values), max(values))
+
+
+def ratio(values: list[float], others: list[float]) -> Spread:
+    """Of each round."""
+    return spread([x / y for x, y in zip(values, others, strict=True)])
 
 
 def table(rows: list[Row]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,13 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.stages import Compiled
+from measure import Row, alternating_times, compare, memory, spread
 
-from figures.measure import Row, alternating_times, compare, memory, spread
-from neural_sdf.fields import mlp
+from neural_sdf.fields import Field
 from neural_sdf.geometry import rigid_from_twist
 from neural_sdf.tracing import MAX_STEPS, trace
 
-NUM_RAYS = 2048
 NUM_STEPS = 32
 STEPS = (8, 16, 32, 64, 128)
 DISTANCE = 2.0  # of the rays' origins from the sphere's centre; its radius is 0.6
@@ -41,23 +39,13 @@ class Problem(NamedTuple):
     weights: Array
 
 
-def subjects() -> dict[str, Callable[[], list[Row]]]:
-    """What can be measured here; `scripts/benchmark.py` says what it is."""
-    problem = functools.cache(sphere_problem)
-
-    def gradients() -> list[Row]:
-        require_full_march(problem())
-        rows = gradient(problem(), NUM_STEPS)
-        for num_steps in STEPS:
-            rows += gradient(problem(), num_steps, suffix=f"_{num_steps}")
-        return rows
-
-    return {
-        "gradient": gradients,
-        "memory_against_steps": lambda: memory_against_steps(problem()),
-        "march": lambda: marching(problem()),
-        "modes": lambda: modes(problem()),
-    }
+def gradients(problem: Problem) -> list[Row]:
+    """The three forms against each other: at `NUM_STEPS` march steps, and how they grow with it."""
+    require_full_march(problem)
+    rows = gradient(problem, NUM_STEPS)
+    for num_steps in STEPS:
+        rows += gradient(problem, num_steps, suffix=f"_{num_steps}")
+    return rows
 
 
 def gradient(problem: Problem, num_steps: int, suffix: str = "") -> list[Row]:
@@ -99,12 +87,12 @@ def marching(problem: Problem) -> list[Row]:
     """What it saves to let unfinished rays go on alone."""
     sdf, params, origins, directions, _ = problem
 
-    def depths(smallest_batch: int) -> Compiled:
-        depth = implicit_depth(NUM_STEPS, smallest_batch)
+    def depths(pieces: int) -> Compiled:
+        depth = implicit_depth(NUM_STEPS, pieces)
         traced = jax.jit(lambda *arguments: depth(sdf, *arguments))
         return traced.lower(params, origins, directions).compile()
 
-    programs = {"together": depths(NUM_RAYS), "halving": depths(128)}
+    programs = {"together": depths(1), "halving": depths(16)}
     times = alternating_times(programs, (params, origins, directions))
     return compare("march_time", times, "ms")
 
@@ -112,7 +100,7 @@ def marching(problem: Problem) -> list[Row]:
 def modes(problem: Problem) -> list[Row]:
     """Forward against reverse mode, where outputs are many and where inputs are."""
     sdf, params, origins, directions, _ = problem
-    inner = jnp.argsort(jnp.linalg.norm(origins[:, :2], axis=-1))[:1024]
+    inner = jnp.argsort(jnp.linalg.norm(origins[:, :2], axis=-1))[: len(origins) // 2]
     origins, directions = origins[inner], directions[inner]
     depth = implicit_depth(NUM_STEPS)
 
@@ -162,19 +150,18 @@ def modes(problem: Problem) -> list[Row]:
     ]
 
 
-def sphere_problem() -> Problem:
-    """A fresh field, and a beam of parallel rays a little wider than its sphere."""
-    field = mlp(width=128, depth=4)
-    index = jnp.arange(NUM_RAYS) + 0.5
-    radius = 0.66 * jnp.sqrt(index / NUM_RAYS)
+def beam_on_a_sphere(field: Field, num_rays: int = 2048) -> Problem:
+    """A fresh field, and a beam of parallel rays a little wider than the sphere that it is."""
+    index = jnp.arange(num_rays) + 0.5
+    radius = 0.66 * jnp.sqrt(index / num_rays)
     angle = jnp.pi * (1 + 5**0.5) * index  # a sunflower: evenly spread over the disc
     x, y = radius * jnp.cos(angle), radius * jnp.sin(angle)
     inner = (radius < 0.5).astype(jnp.float32)
     return Problem(
         sdf=field.sdf,
         params=field.init(jax.random.key(0)),
-        origins=jnp.stack([x, y, jnp.full(NUM_RAYS, -DISTANCE)], axis=-1),
-        directions=jnp.tile(jnp.array([0.0, 0.0, 1.0]), (NUM_RAYS, 1)),
+        origins=jnp.stack([x, y, jnp.full(num_rays, -DISTANCE)], axis=-1),
+        directions=jnp.tile(jnp.array([0.0, 0.0, 1.0]), (num_rays, 1)),
         weights=inner / jnp.sum(inner),
     )
 
@@ -186,16 +173,16 @@ def require_full_march(problem: Problem) -> None:
     if not (hits.status == MAX_STEPS).any() or not hits.hit[weights > 0].all():
         raise RuntimeError(
             f"the rays do not use all of {NUM_STEPS} march steps, or inner ones miss; expected a "
-            "fresh field that is a sphere of radius 0.6; mend sphere_problem"
+            "fresh field that is a sphere of radius 0.6; mend beam_on_a_sphere"
         )
 
 
-def implicit_depth(max_steps: int, smallest_batch: int = NUM_RAYS) -> Callable[..., Array]:
-    """The package's own tracer, limited to `max_steps` march steps."""
-    limits = {"near": 0.0, "far": FAR, "max_steps": max_steps, "smallest_batch": smallest_batch}
+def implicit_depth(max_steps: int, pieces: int = 1) -> Callable[..., Array]:
+    """The package's own tracer; the last rays go on in batches of the whole over `pieces`."""
 
     def depth(sdf: Callable, params: Any, origins: Array, directions: Array) -> Array:
-        return trace(sdf, params, origins, directions, **limits).t
+        limits = {"near": 0.0, "far": FAR, "smallest_batch": len(origins) // pieces}
+        return trace(sdf, params, origins, directions, max_steps=max_steps, **limits).t
 
     return depth
 

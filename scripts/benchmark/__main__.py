@@ -1,6 +1,6 @@
 """Measures what the project claims of its own speed and memory, on the machine it runs on.
 
-    python scripts/benchmark.py [--json=benchmark.json] [--workdir=runs/mine] [--only=step,cost]
+    python scripts/benchmark [--json=benchmark.json] [--workdir=runs/mine] [--only=step,cost]
 
 Everything is measured in one process. What is compared runs alternately, one call of each a round,
 and a ratio is taken within a round, so that other work on the machine does not favour one side:
@@ -65,7 +65,7 @@ Memory is that of temporary buffers in the compiled program's own analysis: exac
 
 from __future__ import annotations
 
-import json
+import functools
 import sys
 from pathlib import Path
 
@@ -81,13 +81,33 @@ ONLY = flags.DEFINE_list("only", [], "what to measure; all if empty")
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    from figures import derivative, measure, problems, training
+    import derivative
+    import hits
+    import measure
+    import memory
+    import next_step
+    import problems
+    import products
+    import step
+    import throughput
+
+    from neural_sdf.fields import mlp
+    from neural_sdf.machine.files import write_json
 
     launch.check_backend()
+    run = functools.cache(lambda: next_step.of_workdir(WORKDIR.value))
+    beam = functools.cache(lambda: derivative.beam_on_a_sphere(mlp(width=128, depth=4)))
     subjects = {
-        **training.subjects(WORKDIR.value),
-        **derivative.subjects(),
+        "step": lambda: step.step_times(step.searching_steps(run())),
+        "cost": lambda: step.evaluations(run()),
+        "hits": lambda: hits.hit_differences(run()),
+        "products": lambda: products.bare_products(run()),
+        "throughput": lambda: throughput.throughput(run()),
+        "peak": lambda: memory.peak_memory(run().trained.config),
+        "gradient": lambda: derivative.gradients(beam()),
+        "memory_against_steps": lambda: derivative.memory_against_steps(beam()),
+        "march": lambda: derivative.marching(beam()),
+        "modes": lambda: derivative.modes(beam()),
         "complementarity": problems.complementarity,
     }
     unknown = sorted(set(ONLY.value) - set(subjects))
@@ -102,10 +122,8 @@ def main() -> None:
         print(f"measured {name}", file=sys.stderr, flush=True)
     print(measure.table(rows))
     if JSON.value:
-        from neural_sdf.machine.files import replace_file
-
-        record = {"machine": machine} | {row.key: measure.as_record(row) for row in rows}
-        replace_file(Path(JSON.value), (json.dumps(record, indent=2) + "\n").encode())
+        records = {row.key: measure.as_record(row) for row in rows}
+        write_json(Path(JSON.value), {"machine": machine} | records)
 
 
 if __name__ == "__main__":

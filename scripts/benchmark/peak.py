@@ -1,6 +1,6 @@
 """Memory of a training step as it is planned, and as the system has measured it afterwards.
 
-    python scripts/figures/peak.py CONFIG
+    python scripts/benchmark/peak.py CONFIG
 
 in a fresh process: CONFIG is a run's config as JSON. Prints both in bytes. Needs Linux.
 """
@@ -18,27 +18,30 @@ from neural_sdf import launch
 
 
 def main() -> None:
-    """Measures from before the state is made until three steps are done."""
+    """Measures from before the state is made until three steps are done; photos are there."""
     launch.correct_reductions()
     import jax
     from ml_collections import ConfigDict
 
-    from neural_sdf.experiment.build import build
+    from neural_sdf.experiment.build import build, photo_feed
     from neural_sdf.machine.memory import program_memory
     from neural_sdf.photos import load_scene
+    from neural_sdf.scenes import batch_shapes
 
     config: Any = ConfigDict(json.loads(sys.argv[1]))
     run, scene = build(config), load_scene(**config.data)
-    shapes = jax.eval_shape(run.init), jax.eval_shape(lambda x: x, scene)
+    num_views, feed = int(scene.num_train), photo_feed(config, scene)
+    shapes = run.shapes(num_views), batch_shapes(config.train.batch_size)
     program = run.step.lower(*shapes).compile()
-    jax.block_until_ready(run.init())
+    jax.block_until_ready((run.init(num_views), feed(0)))  # compiles what makes them
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = kibibytes("VmRSS")
-    state, scene = run.init(), jax.device_put(scene)
-    for _ in range(3):
-        state, metrics = program(state, scene)
+    state = run.init(num_views)
+    for step in range(3):
+        state, metrics = program(state, feed(step))
         jax.block_until_ready(metrics)
+    feed.close()
     print(program_memory(program), 1024 * (kibibytes("VmHWM") - before))
 
 

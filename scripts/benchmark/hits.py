@@ -8,13 +8,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from measure import Row, spread
+from next_step import NextStep, rays_of
 
-from figures.measure import Row, spread
 from neural_sdf.geometry import Rays, clip_to_sphere
+from neural_sdf.scenes import DeviceFeed
 from neural_sdf.tracing import DistanceGrid, trace
 
 NUM_SAMPLES = 2000
 NUM_HALVINGS = 40
+
+
+def hit_differences(now: NextStep, num_rays: int = 8192) -> list[Row]:
+    """Of the step's own search, known distances included, and of an image's."""
+    config = now.trained.config
+    batch = DeviceFeed(now.scene, num_rays, config.seed)(now.trained.step)
+    image = {name: config.render[name] for name in ("dmin", "max_steps")}
+    settings = {"step": config.train.render.to_dict(), "image": image}
+    field, params = now.trained.field, now.trained.params["field"]
+    problem = (field.sdf, params, rays_of(now, batch), now.state.memory)
+    return [row for name, own in settings.items() for row in differences(name, *problem, own)]
 
 
 def differences(

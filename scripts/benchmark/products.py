@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from measure import Row, alternating_times, compare
+from next_step import NextStep, compiled_step, hits_of
 
 Shape = tuple[int, int, int]  # rows, contracted, columns
 
 _LINE = re.compile(r"(?:ROOT )?(%[\w.\-]+) = f32\[([\d,]*)\]\S* (\S+?)\((.*)")
+
+
+def bare_products(now: NextStep) -> list[Row]:
+    """The step against its own matrix products alone."""
+    program, num_rays = compiled_step(now), len(now.batch.pixels)
+    paid = int(hits_of(now).num_paid)
+    shapes = shapes_of(str(program.as_text()), rows_in_loops=paid, batch=num_rays)
+    products, matrices = bare(shapes)
+    programs = {
+        "bare": partial(products, *matrices),
+        "step": partial(program, now.state, now.batch),
+    }
+    times = alternating_times(programs, ())
+    flops = sum(2 * m * k * n for m, k, n in shapes)
+    speed = {name: [flops / 1e6 / t for t in values] for name, values in times.items()}
+    return [*compare("products", times, "ms"), *compare("products_speed", speed, "GFLOP/s")]
 
 
 def shapes_of(program: str, *, rows_in_loops: int, batch: int) -> list[Shape]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import jax
 import numpy as np
 from jax import Array
+from measure import Row, alternating_times, compare
 
-from figures.measure import Row, alternating_times, compare
 from neural_sdf.implicit import lcp
 
 
-def complementarity() -> list[Row]:
+def complementarity(count: int = 256) -> list[Row]:
     """One call for a batch of complementarity problems, against a loop over them."""
     random = np.random.default_rng(0)
-    A = random.normal(size=(256, 8, 8))
+    A = random.normal(size=(count, 8, 8))
     M = A @ A.transpose(0, 2, 1) / 8 + 0.1 * np.eye(8) + (A - A.transpose(0, 2, 1)) / 2
-    q = random.normal(size=(256, 8))
+    q = random.normal(size=(count, 8))
 
     def loop(M: Array, q: Array) -> np.ndarray:
         problems = zip(np.asarray(M), np.asarray(q), strict=True)

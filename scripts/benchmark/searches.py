@@ -12,8 +12,10 @@ from neural_sdf.tracing import HIT, MISS, Found, Hits, attach
 from neural_sdf.tracing.bracket import refine
 
 
-def given(found: Found) -> Callable[..., Hits]:
-    """A tracer that searches for nothing."""
+def given(hits: Hits) -> Callable[..., Hits]:
+    """A tracer that knows its hits and asks the field for nothing."""
+    nothing = jnp.zeros_like(hits.num_evaluations)
+    found = Found(hits.t_min, hits.status, nothing, jnp.zeros_like(hits.num_paid))
 
     def tracer(sdf: Any, params: Any, origins: Array, directions: Array, **settings: Any) -> Hits:
         return attach(lambda *_: found, sdf, params, (origins, directions), settings["far"])
@@ -24,7 +26,6 @@ def given(found: Found) -> Callable[..., Hits]:
 def plain_trace(sdf: Any, params: Any, origins: Array, directions: Array, **settings: Any) -> Hits:
     """The plain batched march: all rays until the slowest has ended, then all are refined."""
     dmin, max_steps = settings["dmin"], settings["max_steps"]
-
     near, far = lax.stop_gradient((settings["near"], settings["far"]))
 
     def find(params: Any, rays: Any) -> Found:
@@ -75,7 +76,8 @@ def dense_trace(sdf: Any, params: Any, origins: Array, directions: Array, **sett
             return sdf(params, rays[0] + t[:, None] * rays[1])
 
         def march(_: Any, t: Array) -> Array:
-            return jnp.clip(t + along(t), near, far)
+            # To IDR's threshold, so that no rounding puts a ray inside before the samples begin.
+            return jnp.clip(t + along(t) - 5e-5, near, far)
 
         def sample(share: Array, t: Array) -> tuple[Array, Array]:
             at = t + share * (far - t)

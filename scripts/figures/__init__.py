@@ -1,1 +1,0 @@
-"""The figures of `scripts/benchmark.py`, a module a subject."""
