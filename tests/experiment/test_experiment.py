@@ -356,7 +356,7 @@ def test_loss_that_is_not_finite_stops_the_run_before_a_checkpoint(tmp_path, mon
 
     monkeypatch.setitem(LOSSES, "eikonal", Loss(poisoned))
     config = synthetic(train__steps=16, train__checkpoint_every=1)
-    with pytest.raises(RunEnded, match="eikonal, gradient is not finite at step 3; no check"):
+    with pytest.raises(RunEnded, match="eikonal is not finite at step 3; no checkpoint"):
         train(config, tmp_path)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.steps() == [1, 2]
