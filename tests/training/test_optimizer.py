@@ -41,7 +41,7 @@ def test_learning_rate_without_warm_up_starts_at_its_highest():
 def test_unknown_decay_is_answered_with_those_that_exist():
     with pytest.raises(
         ValueError,
-        match=r"decay 'linear' is unknown; expected one of \['cosine', 'halving'\]; set config",
+        match=r"decay 'linear' is unknown; expected one of \['cosine', 'halving'\]; set decay",
     ):
         schedule(learning_rate=1e-3, steps=10, warmup=1, decay="linear")
 
