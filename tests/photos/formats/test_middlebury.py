@@ -85,7 +85,7 @@ def test_one_file_of_several_is_named(scene):
     text = (scene / "ball_par.txt").read_text()
     (scene / "other_par.txt").write_text(text)
     assert not is_middlebury(scene)
-    with pytest.raises(ValueError, match=r"expected one \*_par.txt; name it in config"):
+    with pytest.raises(ValueError, match=r"expected one \*_par.txt; name it in cameras"):
         read_middlebury(scene, "")
     assert len(read_middlebury(scene, "other_par.txt").views) == 12
 
