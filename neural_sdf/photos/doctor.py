@@ -69,7 +69,7 @@ def inspect_scene(
         FileNotFoundError: if the folder is missing.
     """
     read_settings({"mask_shows": mask_shows})
-    names = recognise(path, format)
+    names = list(recognise(path, format))
     name, findings = names[0], list(several_layouts(names))
     try:
         capture = read_capture(path, format=name, cameras=cameras)

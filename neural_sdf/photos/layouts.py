@@ -13,8 +13,8 @@ from neural_sdf.photos.formats import FORMATS
 from neural_sdf.scenes.cup import SHOOTS
 
 
-def recognise(path: str | Path, format: str) -> list[str]:
-    """The names in `FORMATS` of a folder's layouts; it is read as the first.
+def recognise(path: str | Path, format: str) -> Iterator[str]:
+    """The names in `FORMATS` of a folder's layouts, looked for in turn; it is read as the first.
 
     Args:
         path: of the folder, or name of a prepared dataset.
@@ -36,15 +36,18 @@ def recognise(path: str | Path, format: str) -> list[str]:
             " <path>"
         )
     if format != "auto":
-        return [format]  # the reader tells what it misses
-    names = [name for name, form in FORMATS.items() if form.recognises(folder)]
-    if not names:
+        yield format  # the reader tells what it misses
+        return
+    names = (name for name, form in FORMATS.items() if form.recognises(folder))
+    first = next(names, None)
+    if first is None:
         layouts = "; ".join(f"{name}: {form.looks_for}" for name, form in FORMATS.items())
         raise Mistake(
             f"photo folder {folder} has the files of no known format; expected those of one"
             f" ({layouts}); set <path> or <format>"
         )
-    return names
+    yield first
+    yield from names
 
 
 def several_layouts(names: Sequence[str]) -> Iterator[Finding]:
@@ -71,5 +74,5 @@ def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
         Mistake: as `recognise`, or if the reader cannot make sense of a file, or
             if the folder or its camera file is missing.
     """
-    name, *_ = recognise(path, format)
+    name = next(recognise(path, format))
     return FORMATS[name].read(find_set(path), cameras)

@@ -114,7 +114,7 @@ def test_a_textured_background_is_refused(ball):
     rng = np.random.default_rng(0)
     texture = rng.integers(0, 256, (12, 36, 48, 3))
     photos = np.where(ball.rgba[..., 3:] > 0, ball.rgba[..., :3], texture).astype(np.uint8)
-    with pytest.raises(ValueError, match=r"12 photos is not plain.*expected.*--masks=hull"):
+    with pytest.raises(ValueError, match=r"12 photos is not plain.*expected.*masks=hull"):
         plain_background(list(photos))
 
 

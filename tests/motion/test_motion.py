@@ -102,7 +102,7 @@ def test_without_pycolmap_it_says_what_to_install(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("script", "sentence"),
     [
-        ("raise MemoryError('no luck')", r"status 1 \(MemoryError: no luck\); .* --longest_side"),
+        ("raise MemoryError('no luck')", r"status 1 \(MemoryError: no luck\); .* longest_side"),
         ("import os; os.kill(os.getpid(), 9)", r"status -9 \(no message\)"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "WORKER", tmp_path / "worker.py")
     usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(ValueError, match=r"the disk of .* is full; expected .* --output"):
+    with pytest.raises(ValueError, match=r"the disk of .* is full; expected .* output"):
         find_motion(tmp_path, {"000/a.png": "a"}, {"000": None})
 
 

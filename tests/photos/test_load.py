@@ -204,7 +204,7 @@ def test_a_folder_of_several_layouts_is_read_as_the_first_unless_one_is_named(
     alone = load_scene(idr_folder)
     for file in [transforms_folder / "transforms.json", *transforms_folder.glob("images")]:
         (shutil.copytree if file.is_dir() else shutil.copy)(file, idr_folder / file.name)
-    assert recognise(idr_folder, "auto") == ["idr", "transforms"]
+    assert list(recognise(idr_folder, "auto")) == ["idr", "transforms"]
     assert load_scene(idr_folder).source == alone.source
     named = load_scene(idr_folder, format="transforms")
     assert named.source == load_scene(transforms_folder).source != alone.source

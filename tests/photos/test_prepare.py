@@ -148,7 +148,7 @@ def test_another_scene_of_the_same_name_is_refused_and_nothing_is_left(folder, t
     before = sorted((tmp_path / "datasets").rglob("*"))
     photo = next(folder.glob("image*/*.png"))
     Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photo)
-    with pytest.raises(ValueError, match=r"1.0.0 holds another scene; expected .*; set --name"):
+    with pytest.raises(ValueError, match=r"1.0.0 holds another scene; expected .*; set name"):
         prepare_dataset(folder, tmp_path / "datasets")
     assert sorted((tmp_path / "datasets").rglob("*")) == before
 
@@ -235,7 +235,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(idr_folder, tmp_path, monkeypat
         raise RuntimeError("write() failed: No space left on device; at byte 204800")
 
     monkeypatch.setattr("tensorflow_datasets.core.writer.Writer.finalize", full)
-    message = r"cannot be written to .* \(.*No space left on device.*\); .*--data_dir"
+    message = r"cannot be written to .* \(.*No space left on device.*\); .*data_dir"
     with pytest.raises(ValueError, match=message):
         prepare_dataset(idr_folder, tmp_path / "datasets")
     assert list((tmp_path / "datasets").iterdir()) == []

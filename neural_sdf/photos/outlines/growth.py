@@ -169,9 +169,9 @@ def _distance(mask, size) -> Float32[np.ndarray, "h w"]:
     return np.clip(far / size, 0.0, 1.0).astype(np.float32)
 
 
-def _rim(mask) -> Float64[np.ndarray, "n 2"]:
+def _rim(mask: Bool[np.ndarray, "h w"]) -> Float64[np.ndarray, "n 2"]:
     """Pixels of the mask beside its background, evenly chosen; the photo's border is no rim."""
-    rim = mask & ~ndimage.binary_erosion(mask, border_value=1)
+    rim = mask & ~np.asarray(ndimage.binary_erosion(mask, border_value=1), bool)
     rows, columns = np.nonzero(rim)
     chosen = _spread(len(rows), RIM_PIXELS)
     return np.stack([columns[chosen], rows[chosen]], axis=-1) + 0.5

@@ -110,7 +110,7 @@ def test_a_model_elsewhere_is_named(scene):
 def test_cameras_made_from_the_model_come_before_it(scene):
     folder, _ = scene("text")
     (folder / "transforms.json").write_text("{}")
-    assert recognise(folder, "auto") == ["transforms", "colmap"]
+    assert list(recognise(folder, "auto")) == ["transforms", "colmap"]
 
 
 def test_binary_files_are_read_rather_than_text(ball, scene):

@@ -59,7 +59,7 @@ def test_the_model_that_a_set_was_made_from_comes_before_it(scene):
     (scene / "sparse/0").mkdir(parents=True)
     for name in ("cameras.bin", "images.bin"):
         (scene / "sparse/0" / name).touch()
-    assert recognise(scene, "auto") == ["colmap", "llff"]
+    assert list(recognise(scene, "auto")) == ["colmap", "llff"]
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,10 @@ def test_files_of_other_layouts_are_not_claimed(scene, tmp_path, idr_folder, tra
     blended.mkdir(parents=True)
     (blended / "00000000_cam.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n")
     assert not is_projections(colmap.parent)
-    assert recognise(blended.parent, "auto")[0] == "blended_mvs"
+    assert next(recognise(blended.parent, "auto")) == "blended_mvs"
     folder = scene()
     (folder / "transforms.json").write_text("{}")
-    assert recognise(folder, "auto")[0] == "transforms"
+    assert next(recognise(folder, "auto")) == "transforms"
 
 
 @pytest.mark.parametrize(
