@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -13,7 +12,14 @@ from jax import Array
 from neural_sdf.fields.activations import squareplus
 from neural_sdf.fields.field import Field, field_from_module
 from neural_sdf.fields.grid import Grid, geometric_grid, grid_encoding, opened_levels
-from neural_sdf.fields.networks import Appearance, Geometry, Network, check_sizes
+from neural_sdf.fields.networks import (
+    Appearance,
+    Dense,
+    Geometry,
+    Network,
+    check_sizes,
+    normal_kernels,
+)
 from neural_sdf.mistake import Mistake
 
 
@@ -80,22 +86,27 @@ def hash_grid(
     level_of_row = np.repeat(np.arange(num_levels), grid.num_rows)
 
     def build(rngs: nnx.Rngs) -> Network:
-        sizes = [3 + num_levels * level_features, *[width] * depth]
+        rows = [3 + num_levels * level_features, *[width] * (depth - 1)]
+        *hidden, feature = normal_kernels(
+            rngs, [*((n, width) for n in rows), (width, num_features)]
+        )
         geometry = Geometry(
             _PointAndGrid(grid, level_features),
-            [
-                jax.random.normal(rngs.params(), (rows, width)) * jnp.sqrt(2 / width)
-                for rows in sizes[:-1]
-            ],
+            [kernel * jnp.sqrt(2 / width) for kernel in hidden],
             skip=0,
-            num_features=num_features,
+            feature_kernel=feature / jnp.sqrt(width),
             radius=radius,
-            weight_norm=False,
+            layer=Dense,
             activation=squareplus,
+        )
+        appearance = Appearance(
+            num_features=num_features,
+            width=radiance_width,
+            depth=radiance_depth,
+            octaves=(point_octaves, direction_octaves),
+            layer=Dense,
             rngs=rngs,
         )
-        octaves = (point_octaves, direction_octaves)
-        appearance = Appearance(num_features, radiance_width, radiance_depth, octaves, False, rngs)
         return Network(geometry, appearance)
 
     def anneal(updates: Any, share: Array) -> Any:

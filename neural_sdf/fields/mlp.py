@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -12,7 +11,15 @@ from jax import Array
 from neural_sdf.fields.activations import ACTIVATIONS
 from neural_sdf.fields.encodings import positional_encoding
 from neural_sdf.fields.field import Field, field_from_module
-from neural_sdf.fields.networks import Appearance, Geometry, Network, check_sizes
+from neural_sdf.fields.networks import (
+    Appearance,
+    Dense,
+    Geometry,
+    Network,
+    NormedDense,
+    check_sizes,
+    normal_kernels,
+)
 from neural_sdf.mistake import Mistake
 
 
@@ -74,40 +81,43 @@ def mlp(
             setting="skip",
         )
 
+    layer = NormedDense if weight_norm else Dense
+
     def build(rngs: nnx.Rngs) -> Network:
+        sizes = _sizes(width, depth, skip, num_inputs)
+        *hidden, feature = normal_kernels(rngs, [*sizes, (width, num_features)])
         geometry = Geometry(
             functools.partial(positional_encoding, num_octaves=num_octaves),
-            _kernels(width, depth, skip, num_inputs, rngs),
+            _quiet(hidden, skip, num_inputs),
             skip=skip,
-            num_features=num_features,
+            feature_kernel=feature / jnp.sqrt(width),
             radius=radius,
-            weight_norm=weight_norm,
+            layer=layer,
             activation=ACTIVATIONS[activation],
-            rngs=rngs,
         )
         appearance = Appearance(
-            num_features,
-            radiance_width,
-            radiance_depth,
-            (point_octaves, direction_octaves),
-            weight_norm,
-            rngs,
+            num_features=num_features,
+            width=radiance_width,
+            depth=radiance_depth,
+            octaves=(point_octaves, direction_octaves),
+            layer=layer,
+            rngs=rngs,
         )
         return Network(geometry, appearance)
 
     return field_from_module(build)
 
 
-def _kernels(width: int, depth: int, skip: int, num_inputs: int, rngs: nnx.Rngs) -> list[Array]:
-    """Of the hidden layers; zero where sines and cosines come in."""
-    kernels = []
-    for i in range(depth):
-        rows = num_inputs if i == 0 else width
-        columns = width - num_inputs if i + 1 == skip else width
-        kernel = jax.random.normal(rngs.params(), (rows, columns)) * jnp.sqrt(2 / columns)
-        if i == 0:
-            kernel = kernel.at[3:].set(0.0)
-        elif i == skip:
-            kernel = kernel.at[3 - num_inputs :].set(0.0)
-        kernels.append(kernel)
+def _sizes(width: int, depth: int, skip: int, num_inputs: int) -> list[tuple[int, int]]:
+    """Of the hidden layers' kernels; the one before `skip` leaves room for the encoded point."""
+    rows = [num_inputs, *[width] * (depth - 1)]
+    return [(n, width - num_inputs if i + 1 == skip else width) for i, n in enumerate(rows)]
+
+
+def _quiet(kernels: list[Array], skip: int, num_inputs: int) -> list[Array]:
+    """Scaled as for the geometric start; zero where sines and cosines come in."""
+    kernels = [kernel * jnp.sqrt(2 / kernel.shape[1]) for kernel in kernels]
+    kernels[0] = kernels[0].at[3:].set(0.0)
+    if skip:
+        kernels[skip] = kernels[skip].at[3 - num_inputs :].set(0.0)
     return kernels

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
+from jax.scipy.linalg import solve
 
 from neural_sdf.fields.encodings import positional_encoding
 from neural_sdf.mistake import Mistake
@@ -39,20 +41,50 @@ class Network(nnx.Module):
 
 
 class Dense(nnx.Module):
-    """x · kernel + bias; with weight norm, each column of the kernel has a length of its own."""
+    """x · kernel + bias."""
 
-    def __init__(self, kernel: Array, bias: Array, weight_norm: bool):
-        """The layer as it starts; weight norm changes what is learned, not the start."""
+    def __init__(self, kernel: Array, bias: Array):
+        """The layer as it starts."""
         self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(bias)
-        self.length = nnx.Param(jnp.linalg.norm(kernel, axis=0)) if weight_norm else None
+
+    def __call__(self, x: Array) -> Array:
+        """[N, K] -> [N, M]."""
+        return x @ self.kernel[...] + self.bias[...]
+
+
+class NormedDense(nnx.Module):
+    """The same with a length of its own for each column of the kernel (weight norm).
+
+    It changes what is learned, not the start (Salimans and Kingma 2016).
+    """
+
+    def __init__(self, kernel: Array, bias: Array):
+        """The layer as it starts."""
+        self.kernel = nnx.Param(kernel)
+        self.bias = nnx.Param(bias)
+        self.length = nnx.Param(jnp.linalg.norm(kernel, axis=0))
 
     def __call__(self, x: Array) -> Array:
         """[N, K] -> [N, M]."""
         kernel = self.kernel[...]
-        if self.length is not None:
-            kernel = kernel * (self.length[...] / jnp.linalg.norm(kernel, axis=0))
+        kernel = kernel * (self.length[...] / jnp.linalg.norm(kernel, axis=0))
         return x @ kernel + self.bias[...]
+
+
+Layer = Callable[[Array, Array], Callable[[Array], Array]]
+"""Makes a layer of its kernel [K, M] and bias [M]: `Dense` or `NormedDense`."""
+
+
+def normal_kernels(rngs: nnx.Rngs, sizes: Sequence[tuple[int, int]]) -> list[Array]:
+    """Standard normal kernels of the sizes [K, M].
+
+    Cut from one draw: one for each layer takes seconds to compile.
+    """
+    numbers = jax.random.normal(rngs.params(), (sum(k * m for k, m in sizes),))
+    ends = list(itertools.accumulate(k * m for k, m in sizes))
+    flat = jnp.split(numbers, ends[:-1])
+    return [part.reshape(size) for part, size in zip(flat, sizes, strict=True)]
 
 
 class Geometry(nnx.Module):
@@ -64,11 +96,10 @@ class Geometry(nnx.Module):
         kernels: Sequence[Array],
         *,
         skip: int,
-        num_features: int,
+        feature_kernel: Array,
         radius: float,
-        weight_norm: bool,
+        layer: Layer,
         activation: Callable[[Array], Array],
-        rngs: nnx.Rngs,
     ):
         """A field that is |x| − radius, to about 2 %.
 
@@ -77,37 +108,33 @@ class Geometry(nnx.Module):
             kernels: of the hidden layers at the start; the fit below wants an encoding that does
                 not yet act, be it by its own zeros or by theirs.
             skip: the encoded point is given again before this hidden layer; 0 for never.
-            num_features: F.
+            feature_kernel: of the last layer, which gives the feature, [width, F].
             radius: of the sphere, scene units.
-            weight_norm: see `Dense`.
+            layer: what all layers are made by.
             activation: of the hidden layers.
-            rngs: source of the last layers' kernels.
         """
         self.activation = activation
         self.encoding = encoding
         self.skip = skip
-        self.layers = nnx.List([Dense(k, jnp.zeros(k.shape[1]), weight_norm) for k in kernels])
-        width = kernels[-1].shape[1]
-        kernel, bias = self._fit_sphere(width, radius, rngs.params())
-        self.distance_layer = Dense(kernel, bias, weight_norm)
-        kernel = jax.random.normal(rngs.params(), (width, num_features)) / jnp.sqrt(width)
-        self.feature_layer = Dense(kernel, jnp.zeros(num_features), weight_norm)
+        self.layers = nnx.List([layer(k, jnp.zeros(k.shape[1])) for k in kernels])
+        self.distance_layer = layer(*self._fit_sphere(len(feature_kernel), radius))
+        self.feature_layer = layer(feature_kernel, jnp.zeros(feature_kernel.shape[1]))
 
-    def _fit_sphere(self, width: int, radius: float, key: Array) -> tuple[Array, Array]:
+    def _fit_sphere(self, width: int, radius: float) -> tuple[Array, Array]:
         """Last layer that makes the distance |x| − radius.
 
         The geometric initialisation (Atzmon and Lipman 2020), kernel sqrt(π/width) and bias
         −radius, is right in the limit of wide layers and 10 to 30 % off for 128; a ridge regression
         moves it to the nearest weights that are right on points of the unit ball.
         """
-        points = jax.random.normal(key, (4096, 3))
-        radii = jnp.sqrt(jnp.linspace(0.0, 1.0, 4096))
-        points = points * (radii / jnp.linalg.norm(points, axis=-1))[:, None]
+        radii = np.sqrt(np.linspace(0.0, 1.0, 4096, dtype=np.float32))
+        points = np.random.default_rng(0).standard_normal((4096, 3), np.float32)
+        points = jnp.asarray(points * (radii / np.linalg.norm(points, axis=-1))[:, None])
         inputs = jnp.concatenate([self.hidden(points), jnp.ones((4096, 1))], axis=-1)
         start = jnp.append(jnp.full(width, jnp.sqrt(jnp.pi / width)), -radius)
         error = radii - radius - inputs @ start
         gram = inputs.T @ inputs / 4096 + 1e-4 * jnp.eye(width + 1)
-        weights = start + jnp.linalg.solve(gram, inputs.T @ error / 4096)
+        weights = start + solve(gram, inputs.T @ error / 4096, assume_a="pos")
         return weights[:-1, None], weights[-1:]
 
     def hidden(self, points: Array) -> Array:
@@ -134,22 +161,29 @@ class Appearance(nnx.Module):
 
     def __init__(
         self,
+        *,
         num_features: int,
         width: int,
         depth: int,
         octaves: tuple[int, int],
-        weight_norm: bool,
+        layer: Layer,
         rngs: nnx.Rngs,
     ):
-        """A fresh network; `octaves` are those of the point's and the direction's encoding."""
+        """A fresh network (He et al. 2015).
+
+        Args:
+            num_features: F, of the geometry.
+            width: of the hidden layers.
+            depth: how many of them.
+            octaves: of the point's and the direction's encoding.
+            layer: what all layers are made by.
+            rngs: source of the kernels.
+        """
         self.octaves = octaves
         num_inputs = sum(3 * (1 + 2 * n) for n in octaves) + 3 + num_features
-        sizes = [num_inputs, *[width] * depth, 3]
-        kernels = [
-            jax.random.normal(rngs.params(), (rows, columns)) * jnp.sqrt(2 / rows)
-            for rows, columns in itertools.pairwise(sizes)
-        ]
-        self.layers = nnx.List([Dense(k, jnp.zeros(k.shape[1]), weight_norm) for k in kernels])
+        sizes = list(itertools.pairwise([num_inputs, *[width] * depth, 3]))
+        kernels = [k * jnp.sqrt(2 / len(k)) for k in normal_kernels(rngs, sizes)]
+        self.layers = nnx.List([layer(k, jnp.zeros(k.shape[1])) for k in kernels])
 
     def __call__(
         self, points: Array, gradients: Array, directions: Array, features: Array
