@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,7 +73,9 @@ def train(config: Config, workdir: str | Path) -> None:
     with within("data"):
         opened = open_scene(**config.data)
     print(describe_memory(config, opened.memory), flush=True)
-    # The step depends on no photo: it is compiled while they are read.
+    # The step depends on no photo: it is compiled while they are read. Readers ask for the
+    # interpreter thirty times a photo, and at 5 ms each a step being traced would hold them up.
+    sys.setswitchinterval(5e-4)
     beside = ThreadPoolExecutor(max_workers=1)
     try:
         compiling = beside.submit(
@@ -135,7 +138,7 @@ def _loop(
             # At most one step ahead of the device, or a signal would wait for all that is queued.
             jax.block_until_ready(before)
             before, ends = metrics["loss"], stop.requested or done == settings.steps
-            logs = ends or done % settings.log_every == 0
+            logs = done % settings.log_every == 0 or done == settings.steps
             saves = ends or done % settings.checkpoint_every == 0
             if logs or saves:
                 check_fault(state.fault, list(settings.weights))

@@ -44,10 +44,15 @@ def schedule(
 
 
 def adam_by_part(schedules: Mapping[str, optax.Schedule]) -> optax.GradientTransformation:
-    """Adam for params {part: tree}, each part by its own schedule and with its own moments."""
+    """Adam for params {part: tree}, each part by its own schedule.
+
+    The moments are one flat vector each: of many small arrays each would be a program to compile.
+    """
 
     def labels(params: dict[str, Any]) -> dict[str, Any]:
         return {part: jax.tree.map(lambda _, part=part: part, params[part]) for part in params}
 
-    optimizers: dict[Hashable, Any] = {k: optax.adam(rate) for k, rate in schedules.items()}
-    return optax.partition(optimizers, labels)
+    rates: dict[Hashable, Any] = {
+        part: optax.scale_by_learning_rate(rate) for part, rate in schedules.items()
+    }
+    return optax.chain(optax.flatten(optax.scale_by_adam()), optax.partition(rates, labels))

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array, lax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, Int
 
 from neural_sdf.fields import Field
@@ -88,7 +89,12 @@ def init_state(model: Model, num_views: int, key: Array) -> TrainState:
 
 
 def train_step(
-    model: Model, *, steps: int, weights: Mapping[str, float], axis: str | None = None
+    model: Model,
+    *,
+    steps: int,
+    weights: Mapping[str, float],
+    log_every: int = 1,
+    axis: str | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The step, (state, batch) -> (state, metrics), to be jitted by the caller.
 
@@ -96,6 +102,8 @@ def train_step(
         model: what is trained.
         steps: of the whole run, updates.
         weights: of the losses, by their name in `LOSSES`.
+        log_every: norms of parameters and updates are worth a percent or two of a step; they are
+            taken at every so many steps and at the last, and zero at others.
         axis: of the mesh along which a batch is cut, inside `jax.shard_map`; None for one device.
 
     Raises:
@@ -123,20 +131,28 @@ def train_step(
         updates: Any
         updates, opt_state = model.optimizer.update(gradient, state.opt_state, state.params)
         updates = {**updates, "field": model.field.anneal(updates["field"], share)}
-        norms = {"gradient_norm": optax.tree.norm(gradient)}
-        norms |= {"update_norm": optax.tree.norm(updates)}
-        norms |= {"parameter_norm": optax.tree.norm(state.params)}
+        done, gradient_norm = state.step + 1, _norm(gradient)
+        update_norm, parameter_norm = lax.cond(
+            (done % log_every == 0) | (done == steps),
+            lambda: (_norm(updates), _norm(state.params)),
+            lambda: (jnp.float32(0), jnp.float32(0)),
+        )
         new = TrainState(
-            step=state.step + 1,
+            step=done,
             params=optax.apply_updates(state.params, updates),
             opt_state=opt_state,
             memory=memory,
             loss=_running_mean(state, terms["loss"]),
-            fault=_first_fault(state, [terms[name] for name in weights], norms["gradient_norm"]),
+            fault=_first_fault(state, [terms[name] for name in weights], gradient_norm),
         )
-        scheduled = {"learning_rate": model.schedules["field"](state.step)}
-        scheduled |= {"sharpness": sharpness(share)} if "mask" in weights else {}
-        return new, {**terms, **_ratios(sums), **scheduled, **norms}
+        watched = {
+            "learning_rate": model.schedules["field"](state.step),
+            **({"sharpness": sharpness(share)} if "mask" in weights else {}),
+            "gradient_norm": gradient_norm,
+            "update_norm": update_norm,
+            "parameter_norm": parameter_norm,
+        }
+        return new, {**terms, **_ratios(sums), **watched}
 
     return step
 
@@ -144,6 +160,11 @@ def train_step(
 def fault_terms(losses: Iterable[str]) -> list[str]:
     """What the bits of `Fault.terms` stand for, given the losses in the order of their weights."""
     return [*losses, "gradient"]
+
+
+def _norm(tree: Any) -> Array:
+    """Euclidean, of all numbers in the tree, []; one sum, where each array's would be compiled."""
+    return jnp.linalg.norm(ravel_pytree(tree)[0])
 
 
 def _first_fault(state: TrainState, terms: list[Array], gradient_norm: Array) -> Fault:

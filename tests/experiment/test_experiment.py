@@ -73,7 +73,7 @@ def compiled_once() -> Iterator[None]:
 
     def build_once(config):
         settings = {k: x for k, x in config.to_dict().items() if k != "data"}
-        told = {"log_every", "checkpoint_every", "device_photos"}
+        told = {"checkpoint_every", "device_photos"}
         settings["train"] = {k: x for k, x in settings["train"].items() if k not in told}
         key = json.dumps([settings, sorted(map(repr, LOSSES.items()))], sort_keys=True)
         return runs[key] if key in runs else runs.setdefault(key, build(config))

@@ -65,8 +65,8 @@ def model_of(field, *, learning_rate=1e-2, renderer=None, cameras=None) -> Model
     )
 
 
-def step_of(model, *, weights=WEIGHTS):
-    return jax.jit(train_step(model, steps=100, weights=weights))
+def step_of(model, *, weights=WEIGHTS, log_every=1):
+    return jax.jit(train_step(model, steps=100, weights=weights, log_every=log_every))
 
 
 def start_of(model, seed=0):
@@ -193,6 +193,17 @@ def test_norms_are_those_of_what_was_done(sphere_field, scene):
     assert metrics["sharpness"] == 50
 
 
+def test_norms_are_taken_at_log_steps_and_the_last(sphere_field, scene):
+    model, batch = model_of(sphere_field), DeviceFeed(scene, 64, 0)(0)
+    step = step_of(model, log_every=7)
+    taken = []
+    for done in range(90, 100):
+        metrics = step(start_of(model)._replace(step=jnp.int32(done)), batch)[1]
+        taken += [done + 1] * bool(metrics["parameter_norm"] > 0 and metrics["update_norm"] > 0)
+        assert metrics["gradient_norm"] > 0
+    assert taken == [91, 98, 100]
+
+
 # ---- what is not finite
 
 
@@ -280,7 +291,7 @@ def test_points_that_the_compiler_cannot_know_equal_are_evaluated_twice(network)
 
     def apart(*args, **settings):
         hits = trace(*args, **settings)
-        return hits._replace(t_min=hits.t_min * (1 + 1e-7))
+        return hits._replace(t=hits.t * (1 + 1e-7))
 
     assert products_at_rays(surface(network, tracer=apart), network)[48] > 10
 
