@@ -29,7 +29,7 @@ from jaxtyping import Bool, Float, Int
 
 from neural_sdf.geometry import Rays, clip_to_sphere
 from neural_sdf.geometry.shapes import safe_norm
-from neural_sdf.tracing import MISS, Hits, trace
+from neural_sdf.tracing import MISS, Hits, trace, value_and_normal
 
 DIFFUSE = 0
 """Lambertian: the same radiance in all directions."""
@@ -144,7 +144,7 @@ def path_trace(
         hits = march(params, *paths.rays, near=near, far=far)
         at_light = _meets(light, paths.rays, hits) & paths.alive
         on_surface = hits.hit & paths.alive & ~at_light
-        points, normals = _surface(sdf, params, paths.rays, hits, near)
+        points, normals = _surface(sdf, params, paths.rays, hits)
         what = material(params, points, normals, paths.rays.directions)
 
         escaped = (hits.status == MISS) & paths.alive & ~at_light
@@ -180,15 +180,12 @@ def _first(rays: Rays) -> _Paths:
 
 
 def _surface(
-    sdf: Callable[[Any, Array], Array], params: Any, rays: Rays, hits: Hits, near: Array
+    sdf: Callable[[Any, Array], Array], params: Any, rays: Rays, hits: Hits
 ) -> tuple[Float[Array, "N 3"], Float[Array, "N 3"]]:
-    """Points of the hits and their unit normals; where nothing is hit, those of the start."""
-    # The start is a place where the field was evaluated already; no derivative comes of it.
-    t = jnp.where(hits.hit, hits.t, near)[:, None]
-    points = rays.origins + t * rays.directions
+    """Points of the hits and their unit normals; where nothing is hit, any, without derivative."""
+    points = rays.origins + hits.t[:, None] * rays.directions
     points = jnp.where(hits.hit[:, None], points, lax.stop_gradient(points))
-    value, pullback = jax.vjp(lambda points: sdf(params, points), points)
-    (gradients,) = pullback(jnp.ones_like(value))
+    _, gradients = value_and_normal(functools.partial(sdf, params), points)
     return points, _unit(gradients)
 
 

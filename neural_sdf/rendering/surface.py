@@ -7,8 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
-from jaxtyping import Float
+from jax import Array
 
 from neural_sdf.fields import Field
 from neural_sdf.geometry import Rays, clip_to_sphere
@@ -20,6 +19,7 @@ from neural_sdf.tracing import (
     PRECISION,
     DistanceGrid,
     Hits,
+    least_distance,
     refresh,
     sample_grid,
     trace,
@@ -75,7 +75,7 @@ def _shaded(field: Field, params: Any, rays: Rays, hits: Hits) -> Rendering:
     Misses are shaded too, shapes being fixed, at a point whose value and gradient are of use.
     """
     origins, directions = rays
-    points = origins + hits.t_min[:, None] * directions
+    points = origins + hits.t[:, None] * directions
     # As precisely as the tracer, so that the compiler sees one evaluation in its and in this.
     with jax.default_matmul_precision(PRECISION):
         distance, gradient, feature = field.surface(params, points)
@@ -90,23 +90,9 @@ def _shaded(field: Field, params: Any, rays: Rays, hits: Hits) -> Rendering:
         normal=jnp.where(hit, normal, 0.0),
         mask=hits.hit,
         gradients=gradient,
-        distance_min=_distance_at_rest(hits, distance, gradient, directions),
+        distance_min=least_distance(hits, directions, distance, gradient),
         watch={},
     )
-
-
-def _distance_at_rest(
-    hits: Hits, distance: Array, gradient: Array, directions: Array
-) -> Float[Array, " N"]:
-    """`hits.distance_min` from the one evaluation at the surface.
-
-    At a hit that moves with the field, f(t(θ), θ) = 0 has no derivative. At the same point at rest
-    it has ∂f/∂θ·dθ + n·(do + t dd) = −s dt, which is the rule of the hit, backwards.
-    """
-    slope = jnp.sum(gradient * directions, axis=-1)
-    least = -GRAZING * safe_norm(gradient)
-    moved = hits.t - lax.stop_gradient(hits.t)
-    return jnp.where(hits.hit, -lax.stop_gradient(jnp.minimum(slope, least)) * moved, distance)
 
 
 def _watch(hits: Hits) -> Watch:

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from neural_sdf.geometry import Rays, Similarity, clip_to_sphere, pixel_rays, shapes
 from neural_sdf.mistake import Mistake
 from neural_sdf.scenes.scene import Scene, Source
-from neural_sdf.tracing import trace
+from neural_sdf.tracing import trace, value_and_normal
 
 # The world's unit is a centimetre and its origin lies under the saucer.
 _WORLD_FROM_SCENE = Similarity(np.array(8.0), np.eye(3), np.array([0.0, 0.0, 3.4]))
@@ -136,7 +136,7 @@ def _photograph(paint: Paint, rays: Rays) -> tuple[Float[Array, "N 3"], Bool[Arr
     near, far, _ = clip_to_sphere(*rays)
     hits = trace(_sdf, None, *rays, near=near, far=far, max_steps=256)
     points = rays.origins + hits.t[:, None] * rays.directions
-    gradients = jax.vmap(jax.grad(cup))(points)
+    _, gradients = value_and_normal(cup, points)
     normals = gradients / jnp.maximum(shapes.safe_norm(gradients), 1e-6)[:, None]
     rgb = jnp.where(hits.hit[:, None], paint(points, normals), 1.0)
     return jnp.clip(rgb, 0.0, 1.0), hits.hit

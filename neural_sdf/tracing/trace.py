@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -24,13 +25,12 @@ class Hits(NamedTuple):
     """First surface point of each ray, and the certificate that goes with it.
 
     Attributes:
-        t: distance along the ray in scene units; on a miss the far end, with gradient zero, [N].
+        t: distance along the ray in scene units; on a miss that of the least value met, a constant
+            for derivatives, [N].
         hit: whether a change of sign, from outside to inside, was bracketed, [N].
-        residual: the field at `t`; zero on a miss, [N].
+        value: the field at `t`: zero, to rounding, on a hit; constant for derivatives, see
+            `least_distance`, [N].
         cosine: n·d/|n|, negative on entering; zero on a miss, [N].
-        distance_min: least value met from the near end to where the ray ended (zero, to rounding,
-            on a hit); differentiable also on a miss, [N].
-        t_min: where that was: `t` on a hit; constant for derivatives on a miss, [N].
         num_evaluations: of the field to find `t`; the one at `t` is not counted, [N].
         num_paid: the same for all rays, on places of a batch that stood idle too, [].
         status: HIT, MISS, MAX_STEPS or INSIDE, [N].
@@ -38,10 +38,8 @@ class Hits(NamedTuple):
 
     t: Float[Array, " N"]
     hit: Bool[Array, " N"]
-    residual: Float[Array, " N"]
+    value: Float[Array, " N"]
     cosine: Float[Array, " N"]
-    distance_min: Float[Array, " N"]
-    t_min: Float[Array, " N"]
     num_evaluations: Int[Array, " N"]
     num_paid: Int[Array, ""]
     status: Int[Array, " N"]
@@ -153,7 +151,7 @@ def trace(
         t = jnp.where(ended.status == HIT, secant(ended.t, ended.f), ended.t_min)
         return Found(t, ended.status, ended.num_evaluations, paid)
 
-    return attach(find, sdf, params, (origins, directions), far, grazing=grazing)
+    return attach(find, sdf, params, (origins, directions), grazing=grazing)
 
 
 def attach(
@@ -161,7 +159,6 @@ def attach(
     sdf: Callable[[Any, Array], Array],
     params: Any,
     rays: tuple[Float[Array, "N 3"], Float[Array, "N 3"]],
-    far: Float[Array, " N"],
     *,
     grazing: float = GRAZING,
 ) -> Hits:
@@ -170,10 +167,9 @@ def attach(
     Args:
         find: (params, rays) -> Found; never differentiated, and so what floats it captures must be
             constants or under `stop_gradient`.
-        sdf: as in `trace`, and so are params, far and grazing.
+        sdf: as in `trace`, and so are params and grazing.
         params: of the field.
         rays: origins and directions.
-        far: where they end.
         grazing: least |cosine| the derivative divides by.
     """
 
@@ -183,13 +179,12 @@ def attach(
         with jax.default_matmul_precision(PRECISION):
             found = find(params, rays)
             points = origins + found.t[:, None] * directions
-            value, pullback = jax.vjp(lambda points: sdf(params, points), points)
-            (normal,) = pullback(jnp.ones_like(value))
+            value, normal = value_and_normal(partial(sdf, params), points)
         hit = found.status == HIT
         length = jnp.sqrt(jnp.sum(normal * normal, axis=-1))
         slope = jnp.sum(normal * directions, axis=-1)
         cosine = jnp.where(hit & (length > 0), slope / jnp.where(length > 0, length, 1.0), 0.0)
-        stats = (jnp.where(hit, value, 0.0), cosine, *found[1:])
+        stats = (value, cosine, *found[1:])
         return found.t, _Branch(hit, found.t, grazing * length), stats
 
     def residual(t: Array, branch: _Branch, theta: tuple) -> Array:
@@ -204,20 +199,40 @@ def attach(
 
     t, branch, stats = implicit.root(residual, solve, (params, rays), tangent_solve=_entering)
     value, cosine, status, num_evaluations, num_paid = stats
-    rest = rays[0] + lax.stop_gradient(t)[:, None] * rays[1]
-    with jax.default_matmul_precision(PRECISION):
-        distance_min = sdf(params, rest)
-    return Hits(
-        t=jnp.where(branch.hit, t, lax.stop_gradient(far)),
-        hit=branch.hit,
-        residual=value,
-        cosine=cosine,
-        distance_min=distance_min,
-        t_min=t,
-        num_evaluations=num_evaluations,
-        num_paid=num_paid,
-        status=status,
-    )
+    return Hits(t, branch.hit, value, cosine, num_evaluations, num_paid, status)
+
+
+def least_distance(
+    hits: Hits,
+    directions: Float[Array, "N 3"],
+    distance: Float[Array, " N"],
+    normal: Float[Array, "N 3"],
+) -> Float[Array, " N"]:
+    """Least value met along each ray, differentiable also on a miss; its place is a constant.
+
+    At a hit that moves with the field, f(t(θ), θ) = 0 has no derivative. At the same point at rest
+    it has ∂f/∂θ·dθ + n·(do + t dd) = −s dt, which is the rule of the hit, backwards: one evaluation
+    of the field serves both.
+
+    Args:
+        hits: of `trace`.
+        directions: of the rays.
+        distance: the field at `hits.t`.
+        normal: its gradient there, not normalised.
+    """
+    still = lax.stop_gradient(normal)
+    slope = jnp.sum(still * lax.stop_gradient(directions), axis=-1)
+    slope = jnp.minimum(slope, -GRAZING * jnp.linalg.norm(still, axis=-1))
+    moved = hits.t - lax.stop_gradient(hits.t)
+    return jnp.where(hits.hit, -slope * moved, distance)
+
+
+def value_and_normal(
+    sdf: Callable[[Array], Array], points: Float[Array, "N 3"]
+) -> tuple[Float[Array, " N"], Float[Array, "N 3"]]:
+    """Distances [N] of points and their gradients, not normalised, in one pass."""
+    value, pullback = jax.vjp(sdf, points)
+    return value, pullback(jnp.ones_like(value))[0]
 
 
 def _entering(linear: Callable[[Array], Array], b: Array, branch: _Branch) -> Array:

@@ -59,7 +59,7 @@ def differences(
     error = np.abs(np.asarray(hits.t, np.float64) - t)
     both = hit & ours
     other = (hit != ours) | (both & (error > 1e-3))
-    ours_least = np.where(ours, np.inf, np.abs(np.asarray(hits.distance_min)))
+    ours_least = np.where(ours, np.inf, np.abs(np.asarray(hits.value)))
     touching = np.minimum(np.abs(least), ours_least) < 1e-3
     doubtful = (other & touching) | (ours & (cosine > -0.05))
     sure = both & ~other & ~doubtful

@@ -15,10 +15,10 @@ from neural_sdf.tracing.bracket import refine
 def given(hits: Hits) -> Callable[..., Hits]:
     """A tracer that knows its hits and asks the field for nothing."""
     nothing = jnp.zeros_like(hits.num_evaluations)
-    found = Found(hits.t_min, hits.status, nothing, jnp.zeros_like(hits.num_paid))
+    found = Found(hits.t, hits.status, nothing, jnp.zeros_like(hits.num_paid))
 
     def tracer(sdf: Any, params: Any, origins: Array, directions: Array, **settings: Any) -> Hits:
-        return attach(lambda *_: found, sdf, params, (origins, directions), settings["far"])
+        return attach(lambda *_: found, sdf, params, (origins, directions))
 
     return tracer
 
@@ -64,7 +64,7 @@ def plain_trace(sdf: Any, params: Any, origins: Array, directions: Array, **sett
         paid = ((step + 1 + 4) * len(near)).astype(jnp.int32)
         return Found(jnp.where(hit, root, at), status, count + 4 * hit, paid)
 
-    return attach(find, sdf, params, (origins, directions), far)
+    return attach(find, sdf, params, (origins, directions))
 
 
 def dense_trace(sdf: Any, params: Any, origins: Array, directions: Array, **settings: Any) -> Hits:
@@ -96,4 +96,4 @@ def dense_trace(sdf: Any, params: Any, origins: Array, directions: Array, **sett
         status = jnp.where(hit, HIT, MISS).astype(jnp.int32)
         return Found(jnp.where(hit, root, least), status, count, jnp.sum(count))
 
-    return attach(find, sdf, params, (origins, directions), far)
+    return attach(find, sdf, params, (origins, directions))

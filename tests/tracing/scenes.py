@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neural_sdf.geometry import clip_to_sphere, shapes
-from neural_sdf.tracing import trace
+from neural_sdf.tracing import least_distance, trace, value_and_normal
 
 
 def ball(params, points):
@@ -24,6 +24,13 @@ def looking_at(key, count, distance=2.5, spread=0.7):
 def in_sphere(sdf, params, origins, directions, **settings):
     near, far, _ = clip_to_sphere(origins, directions, 1.0)
     return trace(sdf, params, origins, directions, near=near, far=far, **settings)
+
+
+def least_along(sdf, params, origins, directions, hits):
+    """The least value met along each ray, as a renderer would have it."""
+    points = origins + hits.t[:, None] * directions
+    seen = value_and_normal(lambda points: sdf(params, points), points)
+    return least_distance(hits, directions, *seen)
 
 
 def lumpy(params, points):

@@ -44,7 +44,7 @@ def walked(grid, origins, directions):
 def assert_same_hits(hits, others):
     """But for rays that all but touch: whether those hit is a matter of where they are asked."""
     other = np.asarray(hits.hit != others.hit)
-    touching = np.minimum(np.abs(hits.distance_min), np.abs(others.distance_min)) < 1e-3
+    touching = np.minimum(np.abs(hits.value), np.abs(others.value)) < 1e-3
     grazing = np.minimum(hits.cosine, others.cosine) > -0.05
     assert not (other & ~(touching | grazing)).any()
     assert other.mean() <= 0.001
@@ -77,7 +77,7 @@ def test_known_distances_change_no_hit_and_save_evaluations(rays, grid):
     assert helped.num_paid < 0.6 * alone.num_paid
     assert (helped.num_evaluations == 0).mean() > 0.1
     miss = ~np.asarray(alone.hit)
-    np.testing.assert_allclose(helped.distance_min[miss], alone.distance_min[miss], atol=0.05)
+    np.testing.assert_allclose(helped.value[miss], alone.value[miss], atol=0.05)
 
 
 @pytest.mark.parametrize("kind", ["random", "another shape", "too great"])

@@ -6,7 +6,7 @@ from jax.test_util import check_grads
 
 from neural_sdf.geometry import clip_to_sphere, shapes
 from neural_sdf.tracing import HIT, INSIDE, MAX_STEPS, MISS, trace
-from tests.tracing.scenes import LUMPY, ball, in_sphere, looking_at, lumpy
+from tests.tracing.scenes import LUMPY, ball, in_sphere, least_along, looking_at, lumpy
 from tests.tracing.witness import detached_rule, newton_reattached
 
 CENTRE, RADIUS = (3.0, 1.0, 0.0), 2.0
@@ -73,24 +73,16 @@ def test_closest_approach_of_a_miss_has_the_golden_derivatives():
     def least(angle, radius):
         direction = jnp.stack([jnp.cos(angle), jnp.sin(angle), jnp.zeros_like(angle)])[None]
         params = {"centre": jnp.array(CENTRE), "radius": radius}
-        hits = trace(
-            ball,
-            params,
-            jnp.zeros((1, 3)),
-            direction,
-            near=0.0,
-            far=10.0,
-            dmin=1e-6,
-            lipschitz=50.0,
-        )
-        return hits.distance_min[0], (hits.t_min[0], hits.t[0], hits.hit[0])
+        rays = jnp.zeros((1, 3)), direction
+        hits = trace(ball, params, *rays, near=0.0, far=10.0, dmin=1e-6, lipschitz=50.0)
+        return least_along(ball, params, *rays, hits)[0], (hits.t[0], hits.hit[0])
 
     angle, radius = jnp.float64(np.pi / 2), jnp.float64(2.0)
     settings = jax.value_and_grad(least, (0, 1), has_aux=True)
-    (value, (t_min, _, hit)), (by_angle, by_radius) = settings(angle, radius)
+    (value, (t, hit)), (by_angle, by_radius) = settings(angle, radius)
     assert not hit
     np.testing.assert_allclose(value, 1.0, atol=1e-3)
-    np.testing.assert_allclose(t_min, 1.0, atol=0.05)
+    np.testing.assert_allclose(t, 1.0, atol=0.05)
     np.testing.assert_allclose(by_angle, 1.0, atol=0.05)
     np.testing.assert_allclose(by_radius, -1.0, rtol=1e-12)
 
@@ -184,7 +176,7 @@ def test_a_miss_is_finite_with_exactly_zero_gradient_but_its_closest_approach_mo
     def both(params, origins, directions):
         near, far, _ = clip_to_sphere(origins, directions, 1.0)
         hits = trace(ball, params, origins, directions, near=near, far=far)
-        return hits.t[0], hits.distance_min[0]
+        return hits.t[0], least_along(ball, params, origins, directions, hits)[0]
 
     assert np.isfinite(both(params, origins, directions)).all()
     of_t = jax.grad(lambda *a: both(*a)[0], (0, 1, 2))(params, origins, directions)
@@ -209,7 +201,8 @@ def test_hits_misses_and_singular_points_give_finite_values_and_gradients():
 
     def loss(params, origins, directions):
         hits = in_sphere(ball, params, origins, directions)
-        return jnp.sum(hits.t) + jnp.sum(hits.distance_min), hits
+        least = least_along(ball, params, origins, directions, hits)
+        return jnp.sum(hits.t) + jnp.sum(least), hits
 
     (value, hits), gradient = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(
         params, origins, directions
