@@ -39,12 +39,3 @@ def inverse(transform: Similarity) -> Similarity:
     scale = 1 / transform.scale
     rotation = transform.rotation.T
     return Similarity(scale, rotation, -scale * (rotation @ transform.translation))
-
-
-def compose(outer: Similarity, inner: Similarity) -> Similarity:
-    """First `inner`, then `outer`: a_from_c of a_from_b and b_from_c."""
-    return Similarity(
-        outer.scale * inner.scale,
-        outer.rotation @ inner.rotation,
-        transform_points(outer, inner.translation),
-    )

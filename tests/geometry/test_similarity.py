@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from neural_sdf.geometry import Similarity, compose, inverse, transform_points
+from neural_sdf.geometry import Similarity, inverse, transform_points
 
 
 def random_similarity(seed):
@@ -15,15 +15,6 @@ def test_inverse_undoes_a_transform():
     there = random_similarity(1)
     np.testing.assert_allclose(
         transform_points(inverse(there), transform_points(there, points)), points
-    )
-
-
-def test_composition_transforms_one_after_the_other():
-    points = np.random.default_rng(0).normal(size=(4, 5, 3))
-    outer, inner = random_similarity(1), random_similarity(2)
-    np.testing.assert_allclose(
-        transform_points(compose(outer, inner), points),
-        transform_points(outer, transform_points(inner, points)),
     )
 
 
