@@ -93,7 +93,7 @@ def read_text(path: Path, expected: str) -> str:
         expected: what should be in it, for messages.
 
     Raises:
-        ValueError: as `read_bytes`, or if it is no text.
+        Mistake: as `read_bytes`, or if it is no text.
     """
     try:
         return read_bytes(path, expected).decode("utf-8-sig")

@@ -138,7 +138,13 @@ def read_mask(path: ImageFile) -> Bool[np.ndarray, "H W"]:
     Raises:
         ImageError: if the file cannot be used.
     """
-    return on_background(read_pixels(path), 0.0) @ LUMA > HALF
+    with _opened(path) as image:
+        if image.mode in EIGHT_BIT and not _has_alpha(image):
+            grey = np.asarray(image.convert("L"))
+        else:
+            grey = on_background(_decoded(image), 0.0) @ LUMA
+        _refuse_rotation(image, path)
+    return grey > HALF
 
 
 def alpha_of(pixels: UInt8[np.ndarray, "H W c"]) -> Float32[np.ndarray, "H W"] | None:

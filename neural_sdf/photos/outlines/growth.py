@@ -16,6 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 from scipy import ndimage
 
+from neural_sdf.photos.files.reduction import box_average
+from neural_sdf.photos.outlines.shown import shown_pixels
+
 LONGEST = 256  # pixels of a mask's longer side, for this purpose
 RIM_PIXELS = 48  # looked at in each view
 PARTNERS = 32  # other views that each is compared with
@@ -60,7 +63,7 @@ class Span(NamedTuple):
 def silhouettes(masks: Sequence[Bool[np.ndarray, "_h _w"]]) -> Silhouettes:
     """The masks as they are compared, reduced by an integer factor each."""
     factors = [max(1, -(-max(mask.shape) // LONGEST)) for mask in masks]
-    small = [_reduced(mask, factor) for mask, factor in zip(masks, factors, strict=True)]
+    small = [box_average(mask, n) > 0.5 for mask, n in zip(masks, factors, strict=True)]
     areas = [mask.sum() for mask in small if mask.any()]
     size = float(np.sqrt(np.median(areas))) if areas else 1.0
     distance = [_distance(mask, size) for mask in small]
@@ -121,26 +124,33 @@ def pixel_growth(
     half = np.sqrt(np.maximum(span.radius**2 - apart, (0.05 * span.radius) ** 2))
     steps = np.linspace(-1, 1, STEPS)
     depth = middle[:, None] + half[:, None] * steps
-    coarse = _missed(shapes, cameras, origin + depth[..., None] * directions[:, None], partners)
+    coarse = _missed(shapes, cameras, (origin, directions, depth), partners)
     best = np.take_along_axis(depth, coarse.argmin(axis=1)[:, None], axis=1)
     depth = best + half[:, None] * np.linspace(-1, 1, STEPS // 2) * 2 / (STEPS - 1)
-    fine = _missed(shapes, cameras, origin + depth[..., None] * directions[:, None], partners)
+    fine = _missed(shapes, cameras, (origin, directions, depth), partners)
     return np.minimum(coarse.min(axis=1), fine.min(axis=1))
 
 
-def _missed(shapes, cameras, points, partners) -> Float[np.ndarray, "n t"]:
-    """The distance by which the partners' masks miss points, all but the worst tenth of them."""
-    missed = np.zeros((len(partners), *points.shape[:-1]), np.float32)
-    shown = np.zeros(points.shape[:-1], np.int32)
+def _missed(
+    shapes: Silhouettes,
+    cameras: Cameras,
+    rays: tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n t"]],
+    partners: Sequence[int],
+) -> Float[np.ndarray, "n t"]:
+    """The distance by which the partners' masks miss points, all but the worst tenth of them.
+
+    The points are those of `rays`: one origin, directions, and depths along each.
+    """
+    origin, directions, depth = rays
+    missed = np.zeros((len(partners), *depth.shape), np.float32)
+    shown = np.zeros(depth.shape, np.int32)
     for k, j in enumerate(partners):
         pose = cameras.world_from_camera[j]
-        local = (points - pose[:3, 3]) @ pose[:3, :3]
-        image = local @ cameras.intrinsics[j].T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            pixels = image[..., :2] / image[..., 2:]
-        height, width = shapes.distance[j].shape
-        seen = (local[..., 2] > 0) & (pixels >= 0).all(-1) & (pixels < (width, height)).all(-1)
-        column, row = np.moveaxis(np.where(seen[..., None], pixels, 0).astype(np.int32), -1, 0)
+        image_from_world = cameras.intrinsics[j] @ pose[:3, :3].T
+        # A ray's image is a line: homogeneous coordinates are linear in the depth.
+        start, along = image_from_world @ (origin - pose[:3, 3]), image_from_world @ directions.T
+        image = start[:, None, None] + along[..., None] * depth
+        seen, row, column = shown_pixels(image, shapes.distance[j].shape)
         missed[k] = np.where(seen, shapes.distance[j][row, column], 0)
         shown += seen
     keep = len(partners) - int(shapes.overruled * len(partners))
@@ -148,20 +158,17 @@ def _missed(shapes, cameras, points, partners) -> Float[np.ndarray, "n t"]:
     return np.where(shown >= FEWEST * len(partners), worst, 1.0)
 
 
-def _rays(cameras, view, pixels) -> tuple[np.ndarray, np.ndarray]:
+def _rays(
+    cameras: Cameras, view: int, pixels: Float64[np.ndarray, "n 2"]
+) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "n 3"]]:
+    """Origin and unit directions of the rays through pixels of a view, world frame."""
     K, pose = cameras.intrinsics[view], cameras.world_from_camera[view]
     local = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1) @ np.linalg.inv(K).T
     directions = local @ pose[:3, :3].T
     return pose[:3, 3], directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
-def _reduced(mask, factor) -> Bool[np.ndarray, "h w"]:
-    height, width = (side // factor for side in mask.shape)
-    blocks = mask[: height * factor, : width * factor].reshape(height, factor, width, factor)
-    return blocks.mean(axis=(1, 3)) > 0.5
-
-
-def _distance(mask, size) -> Float32[np.ndarray, "h w"]:
+def _distance(mask: Bool[np.ndarray, "h w"], size: float) -> Float32[np.ndarray, "h w"]:
     """Distance from a mask as share of the object's size; 0 for a blank mask: it says nothing."""
     if not mask.any():
         return np.zeros(mask.shape, np.float32)

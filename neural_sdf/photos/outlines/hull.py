@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from neural_sdf.geometry import project
 from neural_sdf.photos.files.findings import DataError, Finding
+from neural_sdf.photos.outlines.shown import shown_pixels
 
 GRID = 48  # points a side
 PASSES = 3
@@ -108,19 +107,12 @@ def carve(
     """Which points enough photos show, nearly all of them on the object."""
     shown, background = np.zeros(len(points), np.int32), np.zeros(len(points), np.int32)
     for mask, K, pose in zip(masks, intrinsics, world_from_camera, strict=True):
-        pixels, depth = jax.device_get(_project_all(K, pose, points))
-        height, width = mask.shape
-        inside = (depth > 0) & (pixels >= 0).all(-1) & (pixels < (width, height)).all(-1)
-        column, row = np.where(inside[:, None], pixels, 0).astype(np.int32).T
+        image = K @ pose[:3, :3].T @ (points - pose[:3, 3]).T
+        inside, row, column = shown_pixels(image, mask.shape)
         shown += inside
         background += inside & ~mask[row, column]
     enough = np.maximum(1, QUORUM * len(masks))
     return (shown >= enough) & (background <= DISSENT * shown)
-
-
-@jax.jit
-def _project_all(intrinsics, world_from_camera, points):
-    return jax.vmap(project, in_axes=(None, None, 0))(intrinsics, world_from_camera, points)
 
 
 def grid(
