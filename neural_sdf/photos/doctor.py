@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neural_sdf.mistake import with_settings
+from neural_sdf.mistake import Mistake, with_settings
 from neural_sdf.photos.files.capture import Capture, Header
 from neural_sdf.photos.files.findings import DataError, Finding
 from neural_sdf.photos.files.folder import find_set
@@ -65,8 +65,7 @@ def inspect_scene(
         mask_shows: as in `Settings`.
 
     Raises:
-        ValueError: if a setting is out of range, the layout unknown or not to be recognised.
-        FileNotFoundError: if the folder is missing.
+        Mistake: if a setting is out of range, the layout unknown or not to be recognised.
     """
     read_settings({"mask_shows": mask_shows})
     names = list(recognise(path, format))
@@ -75,8 +74,8 @@ def inspect_scene(
         capture = read_capture(path, format=name, cameras=cameras)
     except DataError as error:
         return Report(str(path), name, 0, (error.finding, *findings), None)
-    except ValueError as error:
-        finding = Finding("unreadable-cameras", "error", getattr(error, "text", str(error)), "")
+    except Mistake as error:
+        finding = Finding("unreadable-cameras", "error", error.text, "")
         return Report(str(path), name, 0, (finding, *findings), None)
     scene = _read(find_set(path), capture, mask_shows, findings)
     if scene is not None and not scene.source.has_masks:

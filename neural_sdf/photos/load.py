@@ -32,7 +32,7 @@ class Opened(NamedTuple):
     Attributes:
         memory: what reading takes.
         num_train: how many views are for training.
-        read: reads the pixels; raises ValueError as `load_scene`.
+        read: reads the pixels; raises Mistake as `load_scene`.
     """
 
     memory: Memory
@@ -56,8 +56,7 @@ def load_scene(path: str | Path, **settings: Any) -> Scene:
         first, both groups in file order.
 
     Raises:
-        ValueError: if a setting, a camera, an image or the set as a whole is not what it should be.
-        FileNotFoundError: if the folder or its camera file is missing.
+        Mistake: if a setting, a camera, an image or the set as a whole is not what it should be.
     """
     return open_scene(path, **settings).read()
 
@@ -70,8 +69,7 @@ def open_scene(path: str | Path, **settings: Any) -> Opened:
         **settings: as for `load_scene`.
 
     Raises:
-        ValueError: as `load_scene` does of settings, and of files that cannot be used.
-        FileNotFoundError: as `load_scene` does.
+        Mistake: as `load_scene` does of settings, and of files that cannot be used.
     """
     chosen = read_settings(settings)
     if chosen.format in SHOOTS:
@@ -108,7 +106,7 @@ def read_scene(found: Found, settings: Settings, report: Report) -> Scene | None
         The scene of all usable views; None if none is, or no region of interest is found.
 
     Raises:
-        ValueError: if photos are too small or too many.
+        Mistake: if photos are too small or too many.
     """
     photos = read_photos(
         found.views,

@@ -35,7 +35,7 @@ def cameras_binary(path: Path) -> Iterator[tuple[int, Camera]]:
     """Cameras with their ids.
 
     Raises:
-        ValueError: if the file is not as COLMAP writes it.
+        Mistake: if the file is not as COLMAP writes it.
     """
     stream = io.BytesIO(read_bytes(path, EXPECTED, MOST_MODEL_BYTES))
     for _ in range(_count(stream, 48, path)):
@@ -52,7 +52,7 @@ def images_binary(path: Path) -> Iterator[Image]:
     """The images in the file's order.
 
     Raises:
-        ValueError: if the file is not as COLMAP writes it.
+        Mistake: if the file is not as COLMAP writes it.
     """
     stream = io.BytesIO(read_bytes(path, EXPECTED, MOST_MODEL_BYTES))
     for _ in range(_count(stream, 73, path)):
@@ -67,7 +67,7 @@ def points_binary(path: Path) -> Float64[np.ndarray, "N 3"] | None:
     """The points; None if there are none.
 
     Raises:
-        ValueError: if the file is not as COLMAP writes it.
+        Mistake: if the file is not as COLMAP writes it.
     """
     stream = io.BytesIO(read_bytes(path, EXPECTED, MOST_MODEL_BYTES))
     coordinates = array("d")

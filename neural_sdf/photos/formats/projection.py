@@ -25,7 +25,7 @@ def decompose_projection(
         world_from_camera: rigid pose, [4, 4].
 
     Raises:
-        ValueError: if P is not finite, singular or left-handed.
+        Mistake: if P is not finite, singular or left-handed.
     """
     left = projection[:, :3]
     if not np.isfinite(projection).all():
