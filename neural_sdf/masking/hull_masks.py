@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, UInt8
 
 from neural_sdf.masking.colours import MOST, colour_ratios, object_evidence
 from neural_sdf.masking.plain import cleaned
@@ -27,6 +27,9 @@ ROUNDS = 4  # the last gains less than 0.002 of overlap with the masks of any se
 REACH = 0.05  # of the object's size: how far a round may move an outline outwards
 SLACK, BAND = 1.0, 3.0  # pixels of the small photos: the hull is sure to one, colours to a few
 BLUR, FINAL_BLUR = 1.0, 0.7  # of the evidence, pixels
+
+
+Outlines = Sequence[Bool[np.ndarray, "_h _w"]]
 
 
 def sphere_masks(
@@ -91,7 +94,12 @@ def refine_by_hull(
     ]
 
 
-def _small_views(photos, factors, intrinsics, world_from_camera) -> Views:
+def _small_views(
+    photos: Sequence[UInt8[np.ndarray, "_h _w 3"]],
+    factors: Sequence[int],
+    intrinsics: Float64[np.ndarray, "V 3 3"],
+    world_from_camera: Float64[np.ndarray, "V 4 4"],
+) -> Views:
     small = [
         np.rint(box_average(photo, n)).astype(np.uint8)
         for photo, n in zip(photos, factors, strict=True)
@@ -100,7 +108,7 @@ def _small_views(photos, factors, intrinsics, world_from_camera) -> Views:
     return Views(small, np.stack(reduced), world_from_camera)
 
 
-def _round(views: Views, outlines) -> list[Bool[np.ndarray, "_h _w"]]:
+def _round(views: Views, outlines: Outlines) -> list[Bool[np.ndarray, "_h _w"]]:
     """New outlines: of the hull that agrees best with the colours of the old ones."""
     ratios = _colours(views, outlines)
     evidence = [object_evidence(photo, ratios, BLUR) for photo in views.photos]
@@ -121,7 +129,7 @@ def _round(views: Views, outlines) -> list[Bool[np.ndarray, "_h _w"]]:
     return [image <= share for image in least]
 
 
-def _colours(views: Views, outlines) -> Float32[np.ndarray, " colours"]:
+def _colours(views: Views, outlines: Outlines) -> Float32[np.ndarray, " colours"]:
     """Log-ratios of the colours inside and outside the outlines, of all photos together."""
     known = [pair for pair in zip(views.photos, outlines, strict=True) if pair[1].any()]
     if all(mask.all() for _, mask in known):  # also if none is known
@@ -134,7 +142,7 @@ def _colours(views: Views, outlines) -> Float32[np.ndarray, " colours"]:
     return colour_ratios(photos, masks)
 
 
-def _grown(outlines) -> list[Bool[np.ndarray, "_h _w"]]:
+def _grown(outlines: Outlines) -> list[Bool[np.ndarray, "_h _w"]]:
     """Where the object may be next; everywhere for a blank outline."""
     size = np.sqrt(np.median([mask.sum() for mask in outlines if mask.any()]))
     return [
@@ -143,7 +151,12 @@ def _grown(outlines) -> list[Bool[np.ndarray, "_h _w"]]:
     ]
 
 
-def _decided(photo, outline, ratios, factor: int) -> Bool[np.ndarray, "h w"]:
+def _decided(
+    photo: UInt8[np.ndarray, "H W 3"],
+    outline: Bool[np.ndarray, "h w"],
+    ratios: Float32[np.ndarray, " colours"],
+    factor: int,
+) -> Bool[np.ndarray, "H W"]:
     """A mask at full size: of colours, and of a leaning that grows away from the hull's outline.
 
     Colours alone decide within `SLACK` pixels of the small photo, and are outvoted `BAND` further.
@@ -154,7 +167,9 @@ def _decided(photo, outline, ratios, factor: int) -> Bool[np.ndarray, "h w"]:
     return cleaned(evidence + _enlarged(leaning, factor, evidence.shape) > 0)
 
 
-def _enlarged(image, factor: int, size: tuple[int, ...]) -> Float32[np.ndarray, "h w"]:
+def _enlarged(
+    image: Float[np.ndarray, "h w"], factor: int, size: tuple[int, ...]
+) -> Float[np.ndarray, "H W"]:
     """Undoes `box_average`; its remainder at the right and bottom repeats the last pixels."""
     large = image.repeat(factor, axis=0).repeat(factor, axis=1)
     rest = [(0, full - side) for full, side in zip(size, large.shape, strict=True)]

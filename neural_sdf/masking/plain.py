@@ -90,7 +90,7 @@ def plain_threshold(distances: Sequence[UInt8[np.ndarray, "_h _w"]]) -> float | 
     return float(threshold) if calm and floor < DEPTH * lower_hill else None
 
 
-def cleaned(mask) -> Bool[np.ndarray, "h w"]:
+def cleaned(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Without small holes and specks; a hole at the photo's border may go on outside it."""
     holes = _parts(~mask)
     sizes = np.bincount(holes.ravel())
@@ -103,7 +103,7 @@ def cleaned(mask) -> Bool[np.ndarray, "h w"]:
     return (sizes >= max(1.0, SPECK * sizes.max()))[parts]
 
 
-def _mask(distance, threshold) -> Bool[np.ndarray, "h w"]:
+def _mask(distance: UInt8[np.ndarray, "h w"], threshold: float) -> Bool[np.ndarray, "h w"]:
     """The object of one photo, from the distances of its colours.
 
     A rim pixel mixes object and background; it is on the object if it holds more than half of it,
@@ -126,7 +126,7 @@ def _border(size: tuple[int, ...]) -> Bool[np.ndarray, "h w"]:
     return border
 
 
-def _parts(mask) -> Int[np.ndarray, "h w"]:
+def _parts(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
     """Number of the connected part that each pixel is in, 0 outside the mask."""
     parts = np.empty(mask.shape, np.int32)
     ndimage.label(mask, output=parts)

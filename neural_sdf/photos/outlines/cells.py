@@ -6,7 +6,7 @@ so that a stricter or a more lenient hull can be drawn from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Float32, Float64, Int, UInt8
+from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8
 from scipy import ndimage
 
 from neural_sdf.geometry import project
@@ -48,14 +49,16 @@ class Cells(NamedTuple):
         return float(np.linalg.norm(self.spacing)) / 2
 
 
-def carve_cells(views: Views, masks) -> tuple[Cells, Float[np.ndarray, " N"]]:
+def carve_cells(
+    views: Views, masks: Sequence[Bool[np.ndarray, "_h _w"]]
+) -> tuple[Cells, Float[np.ndarray, " N"]]:
     """Cells that nearly all masks hold, and their dissent.
 
     Dissent is the share of the photos showing a cell's centre that show it off the object. Coarse
     cells are kept if any part of them may be inside, and then split in eight.
 
     Raises:
-        ValueError: if nothing is left, or the cameras do not look at one place.
+        Mistake: if nothing is left, or the cameras do not look at one place.
     """
     if not any(mask.any() for mask in masks):
         raise _nothing_left(len(masks))
@@ -74,7 +77,9 @@ def carve_cells(views: Views, masks) -> tuple[Cells, Float[np.ndarray, " N"]]:
     return _kept(views, off, cells, 0.0)
 
 
-def least_dissent(views: Views, cells: Cells, dissent) -> Iterator[Float32[np.ndarray, "h w"]]:
+def least_dissent(
+    views: Views, cells: Cells, dissent: Float[np.ndarray, " N"]
+) -> Iterator[Float32[np.ndarray, "h w"]]:
     """For each photo, the least dissent of the cells behind a pixel; 1 where there is none."""
     pitches = np.ceil(_pixels(views, cells, cells.spacing.max())).astype(int)
     for photo, K, pose, pitch in zip(*views, pitches, strict=True):
@@ -86,14 +91,16 @@ def least_dissent(views: Views, cells: Cells, dissent) -> Iterator[Float32[np.nd
         yield ndimage.grey_opening(least[:-1].reshape(size), (side, side))
 
 
-def distance_from(mask) -> Float32[np.ndarray, "h w"]:
+def distance_from(mask: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
     """Of each pixel from a mask; 0 for a blank mask: it says nothing."""
     if not mask.any():
         return np.zeros(mask.shape, np.float32)
     return np.asarray(ndimage.distance_transform_edt(~mask), np.float32)
 
 
-def _kept(views: Views, off, cells: Cells, reach: float) -> tuple[Cells, Float[np.ndarray, " N"]]:
+def _kept(
+    views: Views, off: Sequence[Float32[np.ndarray, "_h _w"]], cells: Cells, reach: float
+) -> tuple[Cells, Float[np.ndarray, " N"]]:
     """The cells whose centres are within `reach`, in world units, of nearly all masks; dissent."""
     shown, outside = np.zeros((2, len(cells.centres)), np.int32)
     cameras = zip(views.intrinsics, views.world_from_camera, strict=True)
@@ -132,7 +139,12 @@ def _split(cells: Cells) -> Cells:
     return Cells(centres.reshape(-1, 3), cells.spacing / 2)
 
 
-def _seen_pixels(K, pose, points, size: tuple[int, int]) -> Int[np.ndarray, " N"]:
+def _seen_pixels(
+    K: Float[np.ndarray, "3 3"],
+    pose: Float[np.ndarray, "4 4"],
+    points: Float[np.ndarray, "N 3"],
+    size: tuple[int, int],
+) -> Int[np.ndarray, " N"]:
     """Position, row by row, of the pixel that shows each point; the number of pixels for none."""
     padding = -len(points) % CHUNK
     chunks = np.pad(points, ((0, padding), (0, 0)), mode="edge").reshape(-1, CHUNK, 3)
@@ -141,7 +153,9 @@ def _seen_pixels(K, pose, points, size: tuple[int, int]) -> Int[np.ndarray, " N"
 
 
 @partial(jax.jit, static_argnames="size")
-def _positions(K, pose, points, size: tuple[int, int]) -> Int[Array, " N"]:
+def _positions(
+    K: ArrayLike, pose: ArrayLike, points: ArrayLike, size: tuple[int, int]
+) -> Int[Array, " N"]:
     height, width = size
     pixels, depth = jax.vmap(project, in_axes=(None, None, 0))(K, pose, points)
     within = (depth > 0) & (pixels >= 0).all(-1) & (pixels < jnp.array([width, height])).all(-1)

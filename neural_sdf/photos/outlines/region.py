@@ -183,7 +183,9 @@ def _sphere(centre: Sequence[float] | np.ndarray, radius: float) -> Similarity:
     return Similarity(np.array(radius, np.float64), np.eye(3), np.asarray(centre, np.float64))
 
 
-def _about_points(points, world_from_camera) -> tuple[np.ndarray, float]:
+def _about_points(
+    points: Float64[np.ndarray, "N 3"], world_from_camera: Float64[np.ndarray, "V 4 4"]
+) -> tuple[Float64[np.ndarray, "3"], float]:
     """A sphere about the sparse points that are nearer to the viewed place than the cameras are."""
     middle, distance = viewed_place(world_from_camera)
     finite = points[np.isfinite(points).all(axis=1)]
