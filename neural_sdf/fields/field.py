@@ -100,4 +100,5 @@ def field_from_module(build: Callable[[nnx.Rngs], FieldModule]) -> Field:
     ) -> Array:
         return nnx.merge(graph, params).radiance(points, gradients, directions, features)
 
-    return Field(init, sdf, surface, radiance)
+    # Each one program: operation by operation, a call would compile a hundred.
+    return Field(*map(jax.jit, (init, sdf, surface, radiance)))

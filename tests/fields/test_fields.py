@@ -21,7 +21,7 @@ MEMBERS = {
     "mlp with weight norm": lambda: mlp(width=96, depth=4, skip=2, weight_norm=True),
     "idr": lambda: mlp(**IDR),
     "hash_grid": lambda: FIELDS["hash_grid"](radius=0.5),
-    "small hash_grid": lambda: hash_grid(num_levels=3, finest=16, width=32, depth=2),
+    "small hash_grid": lambda: hash_grid(num_levels=3, finest=16, width=48, depth=2),
     "trained hash_grid": lambda: with_features(hash_grid(num_levels=4, finest=32)),
 }
 RADII = {"mlp": 0.5, "hash_grid": 0.5}
