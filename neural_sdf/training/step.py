@@ -135,7 +135,7 @@ def train_step(
         update_norm, parameter_norm = lax.cond(
             (done % log_every == 0) | (done == steps),
             lambda: (_norm(updates), _norm(state.params)),
-            lambda: (jnp.float32(0), jnp.float32(0)),
+            lambda: (jnp.zeros_like(gradient_norm),) * 2,
         )
         new = TrainState(
             step=done,
