@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
+from jaxtyping import Int
 
 from neural_sdf.fields.activations import squareplus
 from neural_sdf.fields.field import Field, field_from_module
 from neural_sdf.fields.grid import Grid, geometric_grid, grid_encoding, opened_levels
 from neural_sdf.fields.networks import (
     Appearance,
-    Dense,
     Geometry,
     Network,
     check_sizes,
@@ -86,17 +88,14 @@ def hash_grid(
     level_of_row = np.repeat(np.arange(num_levels), grid.num_rows)
 
     def build(rngs: nnx.Rngs) -> Network:
-        rows = [3 + num_levels * level_features, *[width] * (depth - 1)]
-        *hidden, feature = normal_kernels(
-            rngs, [*((n, width) for n in rows), (width, num_features)]
-        )
+        sizes = [3 + num_levels * level_features, *[width] * depth, num_features]
+        *hidden, feature = normal_kernels(rngs, list(itertools.pairwise(sizes)))
         geometry = Geometry(
             _PointAndGrid(grid, level_features),
             [kernel * jnp.sqrt(2 / width) for kernel in hidden],
             skip=0,
             feature_kernel=feature / jnp.sqrt(width),
             radius=radius,
-            layer=Dense,
             activation=squareplus,
         )
         appearance = Appearance(
@@ -104,19 +103,20 @@ def hash_grid(
             width=radiance_width,
             depth=radiance_depth,
             octaves=(point_octaves, direction_octaves),
-            layer=Dense,
             rngs=rngs,
         )
         return Network(geometry, appearance)
 
-    def anneal(updates: Any, share: Array) -> Any:
-        geometry = updates["geometry"]
-        table = geometry["encoding"]["table"]
-        opened = opened_levels(share, num_levels).astype(table.dtype)[level_of_row]
-        encoding = {"table": opened[:, None] * table}
-        return {**updates, "geometry": {**geometry, "encoding": encoding}}
+    field = field_from_module(build)
+    return field._replace(anneal=functools.partial(_annealed, level_of_row))
 
-    return field_from_module(build)._replace(anneal=anneal)
+
+def _annealed(level_of_row: Int[np.ndarray, " rows"], updates: Any, share: Array) -> Any:
+    """Updates of the table without those of levels that are still closed."""
+    geometry = updates["geometry"]
+    table = geometry["encoding"]["table"]
+    opened = opened_levels(share, 1 + int(level_of_row[-1])).astype(table.dtype)[level_of_row]
+    return {**updates, "geometry": {**geometry, "encoding": {"table": opened[:, None] * table}}}
 
 
 class _PointAndGrid(nnx.Module):

@@ -81,37 +81,38 @@ def mlp(
             setting="skip",
         )
 
-    layer = NormedDense if weight_norm else Dense
-
     def build(rngs: nnx.Rngs) -> Network:
-        sizes = _sizes(width, depth, skip, num_inputs)
-        *hidden, feature = normal_kernels(rngs, [*sizes, (width, num_features)])
+        sizes = _sizes(width, depth, skip, num_inputs, num_features)
+        *hidden, feature = normal_kernels(rngs, sizes)
         geometry = Geometry(
             functools.partial(positional_encoding, num_octaves=num_octaves),
             _quiet(hidden, skip, num_inputs),
             skip=skip,
             feature_kernel=feature / jnp.sqrt(width),
             radius=radius,
-            layer=layer,
             activation=ACTIVATIONS[activation],
+            layer=NormedDense if weight_norm else Dense,
         )
         appearance = Appearance(
             num_features=num_features,
             width=radiance_width,
             depth=radiance_depth,
             octaves=(point_octaves, direction_octaves),
-            layer=layer,
             rngs=rngs,
+            layer=NormedDense if weight_norm else Dense,
         )
         return Network(geometry, appearance)
 
     return field_from_module(build)
 
 
-def _sizes(width: int, depth: int, skip: int, num_inputs: int) -> list[tuple[int, int]]:
-    """Of the hidden layers' kernels; the one before `skip` leaves room for the encoded point."""
-    rows = [num_inputs, *[width] * (depth - 1)]
-    return [(n, width - num_inputs if i + 1 == skip else width) for i, n in enumerate(rows)]
+def _sizes(
+    width: int, depth: int, skip: int, num_inputs: int, num_features: int
+) -> list[tuple[int, int]]:
+    """Of the kernels of hidden layers and feature; `skip` leaves room for the encoded point."""
+    rows = [num_inputs, *[width] * depth]
+    columns = [width - num_inputs if i + 1 == skip else width for i in range(depth)]
+    return list(zip(rows, [*columns, num_features], strict=True))
 
 
 def _quiet(kernels: list[Array], skip: int, num_inputs: int) -> list[Array]:

@@ -98,8 +98,8 @@ class Geometry(nnx.Module):
         skip: int,
         feature_kernel: Array,
         radius: float,
-        layer: Layer,
         activation: Callable[[Array], Array],
+        layer: Layer = Dense,
     ):
         """A field that is |x| − radius, to about 2 %.
 
@@ -110,8 +110,8 @@ class Geometry(nnx.Module):
             skip: the encoded point is given again before this hidden layer; 0 for never.
             feature_kernel: of the last layer, which gives the feature, [width, F].
             radius: of the sphere, scene units.
-            layer: what all layers are made by.
             activation: of the hidden layers.
+            layer: what all layers are made by.
         """
         self.activation = activation
         self.encoding = encoding
@@ -166,8 +166,8 @@ class Appearance(nnx.Module):
         width: int,
         depth: int,
         octaves: tuple[int, int],
-        layer: Layer,
         rngs: nnx.Rngs,
+        layer: Layer = Dense,
     ):
         """A fresh network (He et al. 2015).
 
@@ -176,8 +176,8 @@ class Appearance(nnx.Module):
             width: of the hidden layers.
             depth: how many of them.
             octaves: of the point's and the direction's encoding.
-            layer: what all layers are made by.
             rngs: source of the kernels.
+            layer: what all layers are made by.
         """
         self.octaves = octaves
         num_inputs = sum(3 * (1 + 2 * n) for n in octaves) + 3 + num_features
