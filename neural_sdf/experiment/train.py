@@ -73,8 +73,8 @@ def train(config: Config, workdir: str | Path) -> None:
     with within("data"):
         opened = open_scene(**config.data)
     print(describe_memory(config, opened.memory), flush=True)
-    # The step depends on no photo: it is compiled while they are read. Readers ask for the
-    # interpreter thirty times a photo, and at 5 ms each a step being traced would hold them up.
+    # The step depends on no photo: it is compiled while they are read. Readers need the interpreter
+    # often and for moments; a step being traced would keep each of them waiting for 5 ms.
     sys.setswitchinterval(5e-4)
     beside = ThreadPoolExecutor(max_workers=1)
     try:

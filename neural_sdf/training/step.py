@@ -102,8 +102,8 @@ def train_step(
         model: what is trained.
         steps: of the whole run, updates.
         weights: of the losses, by their name in `LOSSES`.
-        log_every: norms of parameters and updates are worth a percent or two of a step; they are
-            taken at every so many steps and at the last, and zero at others.
+        log_every: norms of parameters and updates, which cost a part of a step, are taken at every
+            so many steps and at the last; they are zero at others.
         axis: of the mesh along which a batch is cut, inside `jax.shard_map`; None for one device.
 
     Raises:

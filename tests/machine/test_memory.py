@@ -14,7 +14,7 @@ def resident() -> int:
     return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep nothing")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked")
 def test_what_was_freed_goes_back_to_the_machine():
     blocks = [np.ones(8000) for _ in range(4000)]  # 64 kB each: too small for glibc to map alone
     last = blocks.pop()
