@@ -1,13 +1,17 @@
 import os
 import tempfile
+from pathlib import Path
 
 import jaxtyping
 
 from neural_sdf import launch
 
-# Programs compiled by the commands that tests start are kept for this run of the tests only.
-PROGRAMS = tempfile.TemporaryDirectory(prefix="neural_sdf-tests-")
-os.environ["XDG_CACHE_HOME"] = PROGRAMS.name
+# What is compiled is kept for this run of the tests only: one program for every process that asks.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    PROGRAMS = tempfile.TemporaryDirectory(prefix="neural_sdf-tests-")
+    os.environ["XDG_CACHE_HOME"] = PROGRAMS.name
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(PROGRAMS.name, "programs"))
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # All must be set before JAX is imported; the hook before the package is.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -20,7 +24,6 @@ jaxtyping.install_import_hook(
 import json  # noqa: E402
 import subprocess  # noqa: E402
 from collections.abc import Callable, Iterator, Sequence  # noqa: E402
-from pathlib import Path  # noqa: E402
 from typing import Any, NamedTuple  # noqa: E402
 
 import jax  # noqa: E402

@@ -10,7 +10,9 @@ def box_average(values: Shaped[np.ndarray, "H W *c"], factor: int) -> Float32[np
     """Means over factor × factor blocks; the remainder at the right and bottom is cut off."""
     height, width = (side // factor for side in values.shape[:2])
     # Whole slices are added: `mean` over blocks is several times as slow.
-    whole = values[: height * factor, : width * factor].astype(np.float32)
+    whole = values[: height * factor, : width * factor].astype(np.float32, copy=False)
+    if factor == 1:
+        return whole
     rows = np.zeros_like(whole[::factor])
     for i in range(factor):
         rows += whole[i::factor]
