@@ -6,12 +6,10 @@ import jaxtyping
 
 from neural_sdf import launch
 
-# What is compiled is kept for this run of the tests only: one program for every process that asks.
+# What the commands that tests start compile is kept for this run of the tests, for all of them.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     PROGRAMS = tempfile.TemporaryDirectory(prefix="neural_sdf-tests-")
     os.environ["XDG_CACHE_HOME"] = PROGRAMS.name
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(PROGRAMS.name, "programs"))
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # All must be set before JAX is imported; the hook before the package is.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -33,6 +31,7 @@ import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from neural_sdf.fields import Field  # noqa: E402
+from tests.forked import STARTING, WORKING, forks  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 HEIGHT, WIDTH = 36, 48
@@ -40,7 +39,7 @@ OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # camera_from_camera, between OpenCV a
 
 
 # Files that take minutes; begun last, one of them would keep one process busy and the others idle.
-LONG = ("test_photos_to_scene", "test_end_to_end", "test_experiment", "test_world_frame")
+LONG = ("test_photos_to_scene", "test_end_to_end", "test_world_frame", "test_resume")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,6 +72,13 @@ def photo_set() -> Callable[[str], Path]:
         return folder / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def script(tmp_path_factory) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
+    """Runs a script of the project with arguments; the start costs next to nothing."""
+    with forks(tmp_path_factory.mktemp("forked"), *STARTING, *WORKING) as run:
+        yield run
 
 
 @pytest.fixture(scope="session")

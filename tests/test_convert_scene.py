@@ -1,8 +1,7 @@
 """The script that writes a photo set in another layout."""
 
+import functools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,15 @@ from neural_sdf.photos import FORMATS, load_scene
 SCRIPT = Path(__file__).parents[1] / "scripts/convert_scene.py"
 
 
-def convert(folder: Path, *arguments: str):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def convert(script, tmp_path):
+    return functools.partial(script, SCRIPT, cwd=tmp_path)
 
 
-def test_script_writes_the_set_and_says_how_to_hold_out_the_same_views(tmp_path, idr_folder):
-    result = convert(tmp_path, "--path=idr", "--output=out", "--to=colmap", "--downscale=2")
+def test_script_writes_the_set_and_says_how_to_hold_out_the_same_views(
+    convert, tmp_path, idr_folder
+):
+    result = convert("--path=idr", "--output=out", "--to=colmap", "--downscale=2")
     assert result.returncode == 0, result.stderr
     assert result.stdout == (
         "out: 12 views in the layout colmap, 1 of them held out if trained with"
@@ -35,8 +31,8 @@ def test_script_writes_the_set_and_says_how_to_hold_out_the_same_views(tmp_path,
     np.testing.assert_allclose(again.scene_from_camera, scene.scene_from_camera, atol=1e-9)
 
 
-def test_embedded_example_is_written_without_photos(tmp_path):
-    result = convert(tmp_path, "--format=synthetic", "--output=cup", "--downscale=16")
+def test_embedded_example_is_written_without_photos(convert, tmp_path):
+    result = convert("--format=synthetic", "--output=cup", "--downscale=16")
     assert result.returncode == 0, result.stderr
     assert result.stdout == "cup: 48 views in the layout transforms, 8 of them held out\n"
     document = json.loads((tmp_path / "cup/transforms.json").read_text())
@@ -53,14 +49,16 @@ def test_embedded_example_is_written_without_photos(tmp_path):
         (["--path=no_such_set", "--output=out"], ["no_such_set"]),
     ],
 )
-def test_mistake_is_one_line_and_status_2(tmp_path, idr_folder, assert_mistake, arguments, words):
+def test_mistake_is_one_line_and_status_2(
+    convert, tmp_path, idr_folder, assert_mistake, arguments, words
+):
     before = sorted(tmp_path.rglob("*"))
-    result = convert(tmp_path, *arguments)
+    result = convert(*arguments)
     assert_mistake(result, words)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_layout_without_a_writer_is_refused_with_all_that_have_one(tmp_path, assert_mistake):
+def test_a_layout_without_a_writer_is_refused_with_all_that_have_one(convert, assert_mistake):
     writers = [name for name, form in FORMATS.items() if form.write is not None]
-    result = convert(tmp_path, "--format=synthetic", "--output=out", "--to=middlebury")
+    result = convert("--format=synthetic", "--output=out", "--to=middlebury")
     assert_mistake(result, [f"'middlebury' cannot be written; expected one of {writers}", "--to"])

@@ -1,5 +1,4 @@
 import importlib.metadata
-import json
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from neural_sdf import launch
+from tests.forked import STARTING, forks
 
 ROOT = Path(__file__).parents[1]
 FLAG = "--xla_cpu_experimental_ynn_fusion_type"
@@ -55,29 +55,9 @@ def python(*arguments: str | Path, cwd: Path = ROOT, **environment: str):
 
 @pytest.fixture(scope="module")
 def forked(tmp_path_factory) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
-    """As `python` with a script, but in a fork of one process that every case starts from."""
-    output, errors = (tmp_path_factory.getbasetemp() / name for name in ("output", "errors"))
-    with subprocess.Popen(
-        [sys.executable, ROOT / "tests/forked.py"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdin and server.stdout
-
-        def run(*argv: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-            for path in (output, errors):
-                path.write_text("")
-            env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-            start = {"argv": argv, "cwd": str(cwd), "env": env}
-            start |= {"output": str(output), "errors": str(errors)}
-            server.stdin.write(json.dumps(start) + "\n")
-            server.stdin.flush()
-            status = int(server.stdout.readline())
-            return subprocess.CompletedProcess(argv, status, output.read_text(), errors.read_text())
-
+    """Without JAX, as a command starts."""
+    with forks(tmp_path_factory.mktemp("forked"), *STARTING) as run:
         yield run
-        server.stdin.close()
 
 
 @pytest.fixture(scope="module")
@@ -188,16 +168,16 @@ def test_error_that_we_did_not_mean_keeps_its_traceback(forked, folder, work):
         ("'width'", "--config.field.width or --config.train.width"),
     ],
 )
-def test_setting_of_a_mistake_is_shown_as_the_command_takes_it(folder, setting, shown):
+def test_setting_of_a_mistake_is_shown_as_the_command_takes_it(forked, folder, setting, shown):
     do = f"from neural_sdf.mistake import *; raise Mistake('given', setting={setting}, remedy='go')"
-    result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
+    result = forked("script.py", "--config=config.py", f"--do={do}", cwd=folder)
     assert_one_line_error(result, 2, f"error: given; set {shown}; go")
 
 
-def test_section_of_a_config_tells_two_settings_of_one_name_apart(folder):
+def test_section_of_a_config_tells_two_settings_of_one_name_apart(forked, folder):
     do = "from neural_sdf.mistake import *\nwith within('train'): "
     do += "raise Mistake('x', setting='width')"
-    result = python("script.py", "--config=config.py", f"--do={do}", cwd=folder)
+    result = forked("script.py", "--config=config.py", f"--do={do}", cwd=folder)
     assert_one_line_error(result, 2, "error: x; set --config.train.width")
 
 

@@ -1,5 +1,6 @@
 """From plain photos to a scene, and from the scene to a mesh."""
 
+import functools
 import json
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +27,13 @@ ROOT = Path(__file__).parents[1]
 PICTURES = {"matches.png", "masks.png", "scene.png"}
 
 
-def run(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(ROOT / script), *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def convert(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    return run(folder, "scripts/photos_to_scene.py", *arguments)
+@pytest.fixture(scope="session")
+def convert(script) -> Callable[..., subprocess.CompletedProcess]:
+    return functools.partial(script, ROOT / "scripts/photos_to_scene.py")
 
 
 ALL = SHOOTS["synthetic_textured"]
-FEW = ALL._replace(num_views=24, num_test=0)  # a fifth of the pairs to match
+FEW = ALL._replace(num_views=16, num_test=0)  # a twelfth of the pairs to match
 whole = pytest.mark.parametrize("place", [ALL], ids=["all"], indirect=True)
 
 
@@ -64,9 +57,9 @@ def truth(place) -> Scene:
 
 
 @pytest.fixture(scope="module")
-def found(place, truth) -> tuple[Scene, str]:
+def found(convert, place, truth) -> tuple[Scene, str]:
     """The scene that is made of its photos, and what is said meanwhile."""
-    result = convert(place, "--images=photos", "--output=found")
+    result = convert("--images=photos", "--output=found", cwd=place)
     assert result.returncode == 0, result.stderr
     return load_scene(place / "found", holdout_every=0), result.stdout
 
@@ -156,18 +149,19 @@ def test_nothing_else_is_left(place, found):
 
 @pytest.mark.slow
 @whole
-def test_one_command_trains_it_to_a_mesh(place, truth, found, true_from_found):
-    trained = run(
-        place,
-        "train.py",
+def test_one_command_trains_it_to_a_mesh(script, place, truth, found, true_from_found):
+    trained = script(
+        ROOT / "train.py",
         f"--config={ROOT}/configs/photos.py",
         "--config.data.path=found",
         "--config.data.downscale=4",
         "--config.train.steps=1500",
         "--workdir=run",
+        cwd=place,
     )
     assert trained.returncode == 0, trained.stderr
-    exported = run(place, "scripts/export_mesh.py", "--workdir=run", "--output=run/cup.ply")
+    output = "--workdir=run", "--output=run/cup.ply"
+    exported = script(ROOT / "scripts/export_mesh.py", *output, cwd=place)
     assert exported.returncode == 0, exported.stderr
     mesh = read_mesh(place / "run/cup.ply")
     aligned = Mesh(np.asarray(transform_points(true_from_found, mesh.vertices)), mesh.faces)
@@ -180,14 +174,14 @@ def test_one_command_trains_it_to_a_mesh(place, truth, found, true_from_found):
 
 
 @pytest.mark.slow
-def test_real_photos_are_registered_too(tmp_path, photo_set):
+def test_real_photos_are_registered_too(convert, tmp_path, photo_set):
     """At half size, and without masks, which this room does not give by itself."""
     result = convert(
-        tmp_path,
         f"--images={photo_set('fox')}/images",
         "--output=fox",
         "--longest_side=960",
         "--masks=none",
+        cwd=tmp_path,
     )
     assert result.returncode == 0, result.stderr
     report = report_of(tmp_path / "fox")
@@ -207,11 +201,11 @@ def test_photo_of_something_else_is_left_out_with_the_reason(place, found):
 
 @pytest.mark.slow
 @whole
-def test_twelve_photos_are_enough_for_masks_by_hull(place, truth, tmp_path):
+def test_twelve_photos_are_enough_for_masks_by_hull(convert, place, truth, tmp_path):
     (tmp_path / "photos").mkdir()
     for i in range(12):
         shutil.copy(place / f"true/images/{i:03d}.png", tmp_path / "photos")
-    result = convert(tmp_path, "--images=photos", "--output=out", "--masks=hull")
+    result = convert("--images=photos", "--output=out", "--masks=hull", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     report = report_of(tmp_path / "out")
     assert not report["rejected"] and report["masks"] == "hull"
@@ -249,25 +243,25 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("case", FAILURES)
-def test_failure_is_one_line_and_leaves_nothing(tmp_path, assert_mistake, case):
+def test_failure_is_one_line_and_leaves_nothing(convert, tmp_path, assert_mistake, case):
     photos, arguments, words = FAILURES[case]
     (tmp_path / "photos").mkdir()
     for i, photo in enumerate(photos):
         Image.fromarray(photo).save(tmp_path / f"photos/{i}.png")
     before = sorted(tmp_path.rglob("*"))
-    result = convert(tmp_path, "--images=photos", "--output=out", *arguments)
+    result = convert("--images=photos", "--output=out", *arguments, cwd=tmp_path)
     assert_mistake(result, words)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", "truncated"], ids=str)
-def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
+def test_a_file_that_cannot_be_read_is_named(convert, tmp_path, content):
     (tmp_path / "photos").mkdir()
     for i in range(4):
         Image.fromarray(noise(i)).save(tmp_path / f"photos/{i}.jpg")
     spoilt = tmp_path / "photos/2.jpg"
     spoilt.write_bytes(spoilt.read_bytes()[:9000] if content == "truncated" else content)
-    result = convert(tmp_path, "--images=photos", "--output=out")
+    result = convert("--images=photos", "--output=out", cwd=tmp_path)
     assert result.returncode == 2, result.stderr
     assert result.stderr.startswith("error: image photos/2.jpg cannot be read")
     assert result.stderr.count("\n") == 1

@@ -1,8 +1,6 @@
 """The script that turns a photo set into a dataset."""
 
-import os
-import subprocess
-import sys
+import functools
 from pathlib import Path
 
 import pytest
@@ -12,19 +10,14 @@ from neural_sdf.photos import load_scene
 SCRIPT = Path(__file__).parents[1] / "scripts/prepare_dataset.py"
 
 
-def prepare(folder: Path, *arguments: str):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments],
-        cwd=folder,
-        env=os.environ | {"TFDS_DATA_DIR": str(folder / "datasets")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def prepare(script, tmp_path):
+    data_dir = {"TFDS_DATA_DIR": str(tmp_path / "datasets")}
+    return functools.partial(script, SCRIPT, cwd=tmp_path, **data_dir)
 
 
-def test_script_writes_the_dataset_and_says_how_to_train_on_it(tmp_path, idr_folder):
-    result = prepare(tmp_path, "--path=idr", "--name=ball")
+def test_script_writes_the_dataset_and_says_how_to_train_on_it(prepare, tmp_path, idr_folder):
+    result = prepare("--path=idr", "--name=ball")
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "datasets/ball/1.0.0"
     assert result.stdout == f"dataset: {folder}; train on it with --config.data.path={folder}\n"
@@ -42,9 +35,9 @@ def test_script_writes_the_dataset_and_says_how_to_train_on_it(tmp_path, idr_fol
     ],
 )
 def test_mistake_is_one_line_and_status_2_and_nothing_is_written(
-    tmp_path, idr_folder, assert_mistake, arguments, words
+    prepare, tmp_path, idr_folder, assert_mistake, arguments, words
 ):
     before = sorted(tmp_path.rglob("*"))
-    result = prepare(tmp_path, *arguments)
+    result = prepare(*arguments)
     assert_mistake(result, words)
     assert sorted(tmp_path.rglob("*")) == before

@@ -61,7 +61,7 @@ def as_emission(
     scene_from_camera: Float[np.ndarray, "4 4"],
     background: Float[np.ndarray, "3"],
 ) -> Setting:
-    """Black, and shining as in the photos, on their background: the image of `render_surface`."""
+    """Black, and shining as in the photos, on their background: what `surface` renders."""
     del scene_from_camera
 
     def material(params: Any, points: Array, normals: Array, directions: Array) -> Material:

@@ -7,10 +7,10 @@ from neural_sdf.experiment.build import Run
 from neural_sdf.experiment.workdir import Trained
 from neural_sdf.fields import Field
 from neural_sdf.rendering import surface
-from neural_sdf.scenes import Scene
 from neural_sdf.training import init_state, train_step
 from tests.shipped import config_of
-from tests.training.test_step import model_of, scene  # noqa: F401 (a fixture)
+from tests.training.photo import photographed_ball
+from tests.training.test_step import model_of
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +35,9 @@ def ellipsoid() -> Field:
 
 
 @pytest.fixture(scope="module")
-def now(ellipsoid: Field, scene: Scene) -> NextStep:  # noqa: F811
+def now(ellipsoid: Field) -> NextStep:
     """The fourth step of a run on one photo of a ball, with 128 rays."""
+    scene = photographed_ball()
     config = config_of("quickstart", train__steps=10, train__render__max_steps=24)
     settings = config.train
     model = model_of(ellipsoid, renderer=surface(ellipsoid, **settings.render))

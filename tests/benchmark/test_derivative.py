@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from derivative import beam_on_a_sphere, gradient, marching, memory_against_steps, modes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def beam(sphere_field):

@@ -2,9 +2,12 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hits import dense_hits, differences, hit_differences
 
 from neural_sdf.geometry import Rays
+
+pytestmark = pytest.mark.slow
 
 BESIDE = jnp.linspace(0.0, 0.9, 32)
 RAYS = Rays(

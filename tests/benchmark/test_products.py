@@ -3,9 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax import lax
 from next_step import hits_of
 from products import bare, bare_products, shapes_of
+
+pytestmark = pytest.mark.slow
 
 
 def test_products_of_a_loop_count_as_often_as_rows_were_paid_for():

@@ -8,6 +8,8 @@ from step import evaluations, searching_steps, step_times
 
 from neural_sdf.tracing import HIT, MISS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def programs(now):

@@ -157,16 +157,8 @@ def test_setting_that_a_constructor_does_not_take_is_named(changes, words):
         build(whole(flat(shipped("photos").to_dict()) | changes))
 
 
-def test_name_of_another_field_on_the_command_line_is_one_line(tmp_path, assert_mistake):
-    result = subprocess.run(
-        [
-            *(sys.executable, "train.py", "--config=configs/photos.py", f"--workdir={tmp_path}"),
-            "--config.field.name=mlp",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_name_of_another_field_on_the_command_line_is_one_line(tmp_path, script, assert_mistake):
+    settings = "--config=configs/photos.py", "--config.field.name=mlp"
+    result = script("train.py", *settings, f"--workdir={tmp_path}")
     assert_mistake(result, ["field mlp has no setting", "'coarsest'", "'finest'", "--config"])
     assert not list(tmp_path.iterdir())

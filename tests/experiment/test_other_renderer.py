@@ -53,6 +53,7 @@ def test_ten_steps_train_its_own_number_and_what_it_watches_is_logged(tmp_path):
     assert 0 < evaluate(tmp_path, resolution=16)["mask_iou"] <= 1
 
 
+@pytest.mark.slow
 def test_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     train(config_of(colour=1.0), whole)

@@ -1,7 +1,5 @@
 """Pictures as files, and what the script refuses."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,26 +7,14 @@ import pytest
 from PIL import Image
 
 from neural_sdf.experiment import relight
-from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos import load_scene
 from neural_sdf.rendering import compile_views, render_image
 from neural_sdf.scenes import background_colour
-from tests.shipped import config_of
 
 ROOT = Path(__file__).parents[2]
 FEW = {"num_samples": 2, "num_bounces": 1}
-
-
-@pytest.fixture(scope="module")
-def workdir(tmp_path_factory) -> Path:
-    """A tiny field, trained for a moment."""
-    changes = {"data__downscale": 8, "train__steps": 2, "train__batch_size": 16, "field__skip": 0}
-    config = config_of("quickstart", **changes, field__width=16, field__depth=2)
-    folder = tmp_path_factory.mktemp("run")
-    train(config, folder)
-    return folder
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -43,12 +29,12 @@ def test_cornell_box_is_written_as_a_picture_with_light_in_it(tmp_path, capsys):
     assert capsys.readouterr().out == f"{output}: 8x8 pixels, 2 paths a pixel\n"
 
 
-def test_emission_picture_is_the_ordinary_render(workdir, tmp_path):
+def test_emission_picture_is_the_ordinary_render(finished, tmp_path):
     """But for the edges, which many rays a pixel smooth."""
     output = tmp_path / "shining.png"
     many = {"num_samples": 16, "num_bounces": 1}
-    relight.render_trained(workdir, output, radiance="emission", size=16, **many)
-    trained = load_trained(workdir)
+    relight.render_trained(finished, output, radiance="emission", size=16, **many)
+    trained = load_trained(finished)
     scene = load_scene(**trained.config.data)
     size, background = np.array([[16, 16]]), background_colour(scene)
     given = trained.run.renderer, trained.params, trained.share, size
@@ -62,9 +48,9 @@ def test_emission_picture_is_the_ordinary_render(workdir, tmp_path):
     assert np.median(difference) < 0.01
 
 
-def test_albedo_picture_is_lit_anew(workdir, tmp_path):
+def test_albedo_picture_is_lit_anew(finished, tmp_path):
     output = tmp_path / "relit.png"
-    relight.render_trained(workdir, output, radiance="albedo", view=3, size=12, **FEW)
+    relight.render_trained(finished, output, radiance="albedo", view=3, size=12, **FEW)
     assert pixels(output).shape == (12, 12, 3)
     np.testing.assert_allclose(pixels(output)[0, 0], 0.627, atol=0.003)  # sRGB of the sky's 0.35
 
@@ -81,10 +67,10 @@ def test_file_that_is_no_png_is_refused_before_any_work(tmp_path, name):
             render(tmp_path / name)
 
 
-def test_view_that_is_not_there_is_answered_with_those_that_are(workdir, tmp_path):
+def test_view_that_is_not_there_is_answered_with_those_that_are(finished, tmp_path):
     with pytest.raises(Mistake, match=r"view 99 is not there; expected 0 to \d+.*set view"):
         relight.render_trained(
-            workdir, tmp_path / "a.png", radiance="albedo", view=99, size=8, **FEW
+            finished, tmp_path / "a.png", radiance="albedo", view=99, size=8, **FEW
         )
     assert not list(tmp_path.iterdir())
 
@@ -109,17 +95,8 @@ def test_folder_without_a_run_is_refused(tmp_path):
         (["--output=a.png", "--workdir=no_such_run"], ["no_such_run", "--workdir"]),
     ],
 )
-def test_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, arguments, words):
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/render.py"), *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 2, result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if "WARNING" not in line]
-    assert line.startswith("error: ")
-    for word in words:
-        assert word in line
+def test_mistake_on_the_command_line_is_one_line(
+    tmp_path, script, assert_mistake, arguments, words
+):
+    assert_mistake(script(ROOT / "scripts/render.py", *arguments, cwd=tmp_path), words)
     assert not list(tmp_path.iterdir())

@@ -47,12 +47,9 @@ def share_inside(vertices: np.ndarray, folder: Path, pixels: int) -> float:
     return float(np.mean(np.mean(inside, axis=0) >= MOST_VIEWS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "downscale", "steps"),
-    [
-        ("spot_tiny", 1, 600),
-        pytest.param("middlebury_templeRing", 4, 1500, marks=pytest.mark.slow),
-    ],
+    ("name", "downscale", "steps"), [("spot_tiny", 1, 600), ("middlebury_templeRing", 4, 1500)]
 )
 def test_vertices_of_a_trained_mesh_project_into_the_masks(
     photo_set, tmp_path, name, downscale, steps

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +7,7 @@ import pytest
 
 from neural_sdf.fields import FIELDS, hash_grid, mlp
 from neural_sdf.tracing import trace
+from tests.cases import cases
 
 IDR = {
     "width": 512,
@@ -43,7 +46,11 @@ def test_every_field_meets_the_contract():
     assert set(FIELDS) <= set(MEMBERS)
 
 
-@pytest.fixture(scope="module", params=MEMBERS)
+QUICK = ("mlp", "small mlp", "small hash_grid", "trained hash_grid")
+members = cases(QUICK, [name for name in MEMBERS if name not in QUICK])
+
+
+@pytest.fixture(scope="module", params=members)
 def member(request):
     field = MEMBERS[request.param]()
     return request.param, field, jax.jit(field.init)(jax.random.key(3))
@@ -57,7 +64,8 @@ def unit(key, count):
 def test_fresh_field_is_a_sphere_of_the_stated_radius(member):
     name, field, params = member
     directions = unit(jax.random.key(0), 1000)
-    hits = trace(field.sdf, params, directions, -directions, near=0.0, far=1.0)
+    traced = jax.jit(functools.partial(trace, field.sdf, near=0.0, far=1.0))
+    hits = traced(params, directions, -directions)
     assert hits.hit.all()
     radius = RADII.get(name, 0.6)
     error = np.sqrt(np.mean(((1 - hits.t) / radius - 1) ** 2))
@@ -69,7 +77,8 @@ def test_surface_gives_the_distance_its_gradient_and_a_feature(member):
     points = jax.random.uniform(jax.random.key(1), (64, 3), minval=-1.0, maxval=1.0)
     distance, gradient, feature = field.surface(params, points)
     np.testing.assert_allclose(distance, field.sdf(params, points), atol=1e-6)
-    expected = jax.vmap(jax.grad(lambda x: field.sdf(params, x[None])[0]))(points)
+    slope = jax.grad(lambda x: field.sdf(params, x[None])[0])
+    expected = jax.jit(jax.vmap(slope))(points)
     np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-4)
     assert feature.shape[0] == 64 and feature.ndim == 2
 
@@ -83,7 +92,7 @@ def test_value_gradient_and_second_derivative_are_finite_also_at_the_origin(memb
         rgb = field.radiance(params, points, gradient, -gradient, feature)
         return jnp.sum(rgb) + jnp.sum(distance) + jnp.sum((jnp.sum(gradient**2, axis=-1) - 1) ** 2)
 
-    for leaf in jax.tree.leaves(jax.grad(loss, (0, 1))(params, points)):
+    for leaf in jax.tree.leaves(jax.jit(jax.grad(loss, (0, 1)))(params, points)):
         assert np.isfinite(leaf).all()
 
 

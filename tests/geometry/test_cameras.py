@@ -62,7 +62,7 @@ def test_one_camera_serves_many_pixels_and_many_cameras_one_each():
 def test_rays_are_differentiable_in_pose_intrinsics_and_pixel():
     K, pose = random_camera(3)
     jax.test_util.check_grads(
-        lambda K, pose, pixel: pixel_rays(K, pose, pixel).directions,
+        jax.jit(lambda K, pose, pixel: pixel_rays(K, pose, pixel).directions),
         (K, pose, np.array([100.0, 200.0])),
         order=2,
         modes=["fwd", "rev"],

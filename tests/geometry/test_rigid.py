@@ -28,8 +28,8 @@ def test_motion_is_the_matrix_exponential_of_its_generator(angle):
 def test_derivatives_are_right_at_zero_where_the_formula_is_singular():
     for scale in (0.0, 1e-5, 0.2):
         twist = scale * jnp.array([0.5, -1.0, 0.7, 0.2, 0.1, -0.3])
-        check_grads(rigid_from_twist, (twist,), order=2, eps=1e-4, atol=1e-6, rtol=1e-6)
-    first = jax.jacfwd(rigid_from_twist)(jnp.zeros(6))
+        check_grads(jax.jit(rigid_from_twist), (twist,), order=2, eps=1e-4, atol=1e-6, rtol=1e-6)
+    first = jax.jit(jax.jacfwd(rigid_from_twist))(jnp.zeros(6))
     for i in range(6):
         np.testing.assert_allclose(first[..., i], generator(np.eye(6)[i]), atol=1e-15)
 

@@ -23,7 +23,8 @@ def paint(albedo=0.5, emission=0.0, kind=DIFFUSE, roughness=0.1):
 def traced(sdf, material, params, rays, *, seed=0, **settings):
     settings = {"light": None, "environment": 0.0, "radius": 10.0, "num_bounces": 1} | settings
     key = jax.random.key(seed)
-    return path_trace(key, sdf, material, params, rays, **settings)
+    seen = lambda params, rays: path_trace(key, sdf, material, params, rays, **settings)
+    return jax.jit(seen)(params, rays)
 
 
 def floor(height, points):

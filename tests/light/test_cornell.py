@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from neural_sdf.light import cornell, path_trace, render_samples
 from neural_sdf.tracing import trace
 
 PARAMS = cornell.default_params()
+TRACED = jax.jit(functools.partial(trace, cornell.sdf, near=0.0, far=20.0))
 
 
 def seen_at(column, row):
@@ -37,7 +40,7 @@ def radiance(key, rays, params=PARAMS):
 )
 def test_camera_sees_every_object_in_its_place(column, row, name, axis, value):
     rays = seen_at(column, row)
-    hits = trace(cornell.sdf, PARAMS, *rays, near=0.0, far=20.0)
+    hits = TRACED(PARAMS, *rays)
     point = rays.origins + hits.t * rays.directions
     assert hits.hit[0]
     assert cornell.OBJECTS[int(jnp.argmin(cornell.distances(PARAMS, point)))] == name
@@ -72,11 +75,11 @@ def test_distance_never_exceeds_the_true_one():
 def test_light_under_the_ceiling_shines_down():
     light = cornell.light(PARAMS)
     np.testing.assert_allclose(jnp.cross(light.half_u, light.half_v), [0, -0.25, 0], atol=1e-7)
-    camera_sees = path_trace(
-        jax.random.key(0), cornell.sdf, cornell.material, PARAMS, seen_at(0.5, 0.2),
+    seen = lambda rays: path_trace(
+        jax.random.key(0), cornell.sdf, cornell.material, PARAMS, rays,
         light=light, environment=0.0, radius=cornell.RADIUS, num_bounces=0,
     )  # fmt: skip
-    np.testing.assert_array_equal(camera_sees[0], light.radiance)
+    np.testing.assert_array_equal(jax.jit(seen)(seen_at(0.5, 0.2))[0], light.radiance)
 
 
 def test_picture_is_red_on_the_right_green_on_the_left_and_bright_at_the_light():
@@ -91,6 +94,7 @@ def test_picture_is_red_on_the_right_green_on_the_left_and_bright_at_the_light()
     assert np.unravel_index(image[..., 1].argmax(), (16, 16)) in [(2, 7), (2, 8), (3, 7), (3, 8)]
 
 
+@pytest.mark.slow
 def test_every_parameter_of_the_box_has_a_finite_gradient():
     columns, rows = np.meshgrid(np.arange(8) + 0.5, np.arange(8) + 0.5)
     pixels = np.stack([columns.ravel(), rows.ravel()], axis=-1)

@@ -9,6 +9,7 @@ from jax.test_util import check_grads
 from neural_sdf.geometry import Rays, shapes
 from neural_sdf.light import Material, path_trace
 from neural_sdf.light.pathtrace import DIFFUSE, GLOSSY, MIRROR
+from tests.cases import cases
 from tests.light.scenes import ball, directions_all_round, lamp, paint, rays_at, traced
 
 
@@ -51,6 +52,7 @@ def smooth_room(count=12):
     return params, Rays(jnp.full((count, 3), 0.05), directions), radiance
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_compiled_is_what_eager_is():
     params, rays, radiance = smooth_room()
@@ -99,6 +101,7 @@ def test_gradient_through_two_bounces_is_that_of_finite_differences():
     np.testing.assert_allclose(forward, sum(jax.tree.leaves(products)), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_two_hits_chained_through_a_mirror_are_right_to_second_order():
     params, rays, _ = smooth_room(count=4)
@@ -126,9 +129,10 @@ def test_two_hits_chained_through_a_mirror_are_right_to_second_order():
     check_grads(slope, (moved,), 1, ["fwd", "rev"], 1e-5, 1e-5, eps=1e-5)
     # Reverse over reverse: right, or where JAX loses the rule in the loop refused; never zero.
     by_radius = lambda moved: jax.grad(loss)(moved)[0]
-    expected = jax.jvp(by_radius_forward(loss), (moved,), (along,))[1]
+    twice_forward = lambda moved: jax.jvp(by_radius_forward(loss), (moved,), (along,))[1]
+    expected = jax.jit(twice_forward)(moved)
     try:
-        second = jax.grad(by_radius)(moved)
+        second = jax.jit(jax.grad(by_radius))(moved)
     except TypeError as error:
         assert "forward mode" in str(error)
     else:
@@ -146,7 +150,7 @@ def by_radius_forward(loss):
     return slope
 
 
-@pytest.mark.parametrize("max_steps", [3, 256])
+@pytest.mark.parametrize("max_steps", cases([256], [3]))
 def test_misses_and_lost_rays_give_finite_values_and_gradients(max_steps):
     """Hit, miss, tangent, away from the bounds, outside of them, a start inside, no direction."""
     origins = [

@@ -22,17 +22,18 @@ def rays():
 
 def rendered(field, setting, rays, num_bounces, **changes):
     setting = setting._replace(**changes)
-    return path_trace(
+    seen = lambda rays: path_trace(
         jax.random.key(0), field.sdf, setting.material, PARAMS, rays, light=setting.light,
         environment=setting.environment, radius=1.0, num_bounces=num_bounces,
     )  # fmt: skip
+    return jax.jit(seen)(rays)
 
 
 @pytest.mark.parametrize("num_bounces", [0, 2])
 def test_emission_gives_the_ordinary_render(sphere_field, rays, num_bounces):
     setting = relight.SETTINGS["emission"](sphere_field, POSE, BACKGROUND)
     ours = srgb_from_linear(rendered(sphere_field, setting, rays, num_bounces))
-    theirs = surface_seen(sphere_field, PARAMS, rays)
+    theirs = jax.jit(lambda rays: surface_seen(sphere_field, PARAMS, rays))(rays)
     assert 50 < theirs.mask.sum() < 500
     expected = jnp.where(theirs.mask[:, None], theirs.rgb, BACKGROUND)
     np.testing.assert_allclose(ours, expected, atol=1e-4)
@@ -41,7 +42,8 @@ def test_emission_gives_the_ordinary_render(sphere_field, rays, num_bounces):
 def test_albedo_under_a_constant_sky_is_the_colour_along_the_normal(sphere_field, rays):
     setting = relight.SETTINGS["albedo"](sphere_field, POSE, BACKGROUND)
     ours = rendered(sphere_field, setting, rays, 3, light=None, environment=0.5)
-    surface = surface_seen(sphere_field, PARAMS, rays)  # its colour knows no direction
+    seen = jax.jit(lambda rays: surface_seen(sphere_field, PARAMS, rays))
+    surface = seen(rays)  # its colour knows no direction
     expected = jnp.where(surface.mask[:, None], 0.5 * linear_from_srgb(surface.rgb), 0.5)
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 

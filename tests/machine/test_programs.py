@@ -116,7 +116,7 @@ def train(home: Path, workdir: Path) -> dict:
     result = subprocess.run(
         command,
         cwd=ROOT,
-        env=os.environ | {"XDG_CACHE_HOME": str(home)},
+        env={k: x for k, x in os.environ.items() if k != VARIABLE} | {"XDG_CACHE_HOME": str(home)},
         capture_output=True,
         text=True,
         check=False,

@@ -318,7 +318,12 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize("name", REAL)
+QUICK = {"dtu_scan65", "spot_tiny/idr"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=[] if x in QUICK else [pytest.mark.slow]) for x in REAL]
+)
 def test_the_findings_in_a_real_set_are_those_of_the_table(photo_set, name):
     cameras, expected = REAL[name]
     folder, _, inner = name.split()[0].partition("/")

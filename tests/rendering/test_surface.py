@@ -104,6 +104,7 @@ def test_derivative_of_depth_by_radius_is_that_of_the_closed_form(sphere_field, 
 
 @pytest.mark.parametrize("true_radius", [0.4, 0.6])
 def test_colour_loss_moves_the_radius_towards_the_truth(sphere_field, rays, true_radius):
+    @jax.jit
     def colours(radius):
         seen = surface_seen(sphere_field, {**PARAMS, "radius": radius}, rays)
         return seen.rgb, seen.mask

@@ -39,8 +39,8 @@ def test_rays_suit_the_largest_view_up_to_a_limit(compiled, sizes, rays):
 
 
 def test_little_memory_makes_the_chunks_smaller(compiled):
-    assert compiled((300, 400), available=1_000_000)[1] < 8192
-    assert compiled((300, 400), available=0)[1] == 256
+    assert 256 < compiled((32, 64), available=250_000)[1] < 2048
+    assert compiled((32, 64), available=0)[1] == 256
 
 
 def test_program_renders_rays_with_its_background(compiled):

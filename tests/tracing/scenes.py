@@ -42,4 +42,20 @@ def lumpy(params, points):
     return shapes.smooth_union(shapes.union(torus, plate), lump, 0.1)
 
 
+def bumpy_ball(params, points):
+    """A ball with smooth random bumps of a small network; slope 0.5 to 2."""
+    bumps = jnp.tanh(2 * points @ params["first"] + params["bias"]) @ params["last"]
+    return shapes.sphere(points, 0.5) + bumps
+
+
+def random_params(seed):
+    """Of a `bumpy_ball`, in double precision."""
+    keys = jax.random.split(jax.random.key(seed), 3)
+    return {
+        "first": jax.random.normal(keys[0], (3, 16), jnp.float64),
+        "bias": jax.random.normal(keys[1], (16,), jnp.float64),
+        "last": 0.03 * jax.random.normal(keys[2], (16,), jnp.float64),
+    }
+
+
 LUMPY = {"offset": np.array([0.02, -0.03, 0.01], np.float32), "ring": np.float32(0.5)}

@@ -23,7 +23,10 @@ def rays():
 
 @pytest.fixture(scope="module")
 def grid():
-    return jax.jit(functools.partial(sample_grid, lumpy))(LUMPY)
+    return sampled(LUMPY)
+
+
+sampled = jax.jit(functools.partial(sample_grid, lumpy))
 
 
 @jax.jit
@@ -36,6 +39,7 @@ def refreshed(grid, turn):
     return refresh(grid, lumpy, LUMPY, turn)
 
 
+@jax.jit
 def walked(grid, origins, directions):
     near, far, _ = clip_to_sphere(origins, directions, 1.0)
     return walk(grid, origins, directions, near, far, lipschitz=1.0), near, far
@@ -85,7 +89,7 @@ def test_wrong_distances_are_found_out_and_not_used(kind, rays, grid):
     noise = jax.random.uniform(jax.random.key(1), grid.values.shape, minval=-1.0, maxval=1.0)
     wrong = {
         "random": DistanceGrid(noise, jnp.float32(0)),
-        "another shape": sample_grid(lumpy, OTHER),
+        "another shape": sampled(OTHER),
         "too great": DistanceGrid(grid.values + 0.2, jnp.float32(0)),
     }[kind]
     alone = traced(*rays, None)
@@ -98,7 +102,7 @@ def test_wrong_distances_are_found_out_and_not_used(kind, rays, grid):
 
 
 def test_a_grid_mends_itself_within_one_round(rays, grid):
-    wrong = sample_grid(lumpy, OTHER)
+    wrong = sampled(OTHER)
     for turn in range(5, 5 + 17):
         wrong = refreshed(wrong, turn)
     assert wrong.drift == 0
@@ -139,7 +143,7 @@ def test_derivatives_do_not_depend_on_known_distances(rays, grid):
     alone, helped = gradient(LUMPY, None), gradient(LUMPY, grid)
     for ours, theirs in zip(jax.tree.leaves(helped), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-    of_grid = jax.grad(loss, 1, allow_int=True)(LUMPY, grid)
+    of_grid = jax.jit(jax.grad(loss, 1, allow_int=True))(LUMPY, grid)
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(of_grid))
 
 
@@ -148,5 +152,6 @@ def test_a_start_within_the_shape_goes_back_to_the_near_end():
     wall = lambda p, x: jnp.minimum(jnp.linalg.norm(x, axis=-1) - 0.5, jnp.abs(x[:, 2] + 0.8) - 0.1)
     blind = sample_grid(lambda p, x: jnp.linalg.norm(x, axis=-1) - 0.2, None)
     origins, directions = jnp.array([[0.0, 0.0, -0.99]]), jnp.array([[0.0, 0.0, 1.0]])
-    hits = trace(wall, None, origins, directions, near=0.0, far=1.9, known=blind)
+    traced = jax.jit(functools.partial(trace, wall, None, near=0.0, far=1.9, known=blind))
+    hits = traced(origins, directions)
     np.testing.assert_allclose(hits.t, 0.09, atol=1e-6)

@@ -12,7 +12,7 @@ import pytest
 
 from neural_sdf.machine.memory import host_memory, program_memory
 from neural_sdf.training import compile_within
-from tests.experiment.test_experiment import config_of
+from tests.experiment.tiny import config_of
 
 ROOT = Path(__file__).parents[2]
 MIB = 2**20

@@ -1,4 +1,5 @@
 import collections
+import functools
 import os
 import re
 import subprocess
@@ -12,9 +13,9 @@ import optax
 import pytest
 
 from neural_sdf.fields import mlp
-from neural_sdf.geometry import Similarity, pixel_rays
+from neural_sdf.geometry import pixel_rays
 from neural_sdf.rendering import surface
-from neural_sdf.scenes import CAMERAS, CameraModel, DeviceFeed, Scene, Source, batch_shapes
+from neural_sdf.scenes import CAMERAS, CameraModel, DeviceFeed, Scene, batch_shapes
 from neural_sdf.tracing import trace
 from neural_sdf.training import (
     Model,
@@ -23,6 +24,7 @@ from neural_sdf.training import (
     init_state,
     train_step,
 )
+from tests.training.photo import photographed_ball
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = {"colour": 1.0, "eikonal": 0.1, "mask": 1.0}
@@ -30,29 +32,10 @@ WEIGHTS = {"colour": 1.0, "eikonal": 0.1, "mask": 1.0}
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    """A ball of radius 0.6, even in colour, in one photo of 16 by 16 pixels, drawn by NumPy."""
-    size = 16
-    intrinsics = np.array([[24.0, 0.0, 8.0], [0.0, 24.0, 8.0], [0.0, 0.0, 1.0]])
-    pose = np.eye(4)
-    pose[2, 3] = -3.0
-    rows, columns = np.divmod(np.arange(size**2), size)
-    directions = np.stack([columns + 0.5, rows + 0.5, np.ones(size**2)], axis=-1)
-    directions = directions @ np.linalg.inv(intrinsics).T
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    mask = np.linalg.norm(np.cross(directions, pose[:3, 3]), axis=-1) < 0.6
-    return Scene(
-        rgb=np.where(mask[:, None], [204, 128, 64], 255).astype(np.uint8),
-        mask=mask,
-        offsets=np.array([0, size**2], np.int32),
-        sizes=np.array([[size, size]], np.int32),
-        intrinsics=intrinsics[None].astype(np.float32),
-        scene_from_camera=pose[None].astype(np.float32),
-        num_train=np.array(1, np.int32),
-        world_from_scene=Similarity(np.array(1.0), np.eye(3), np.zeros(3)),
-        source=Source(("photo",), (0,)),
-    )
+    return photographed_ball()
 
 
+@functools.cache
 def model_of(field, *, learning_rate=1e-2, renderer=None, cameras=None) -> Model:
     """Every part at one constant rate."""
     schedules = dict.fromkeys(("field", "renderer", "cameras"), lambda step: learning_rate)
@@ -65,8 +48,16 @@ def model_of(field, *, learning_rate=1e-2, renderer=None, cameras=None) -> Model
     )
 
 
+STEPS = {}
+
+
 def step_of(model, *, weights=WEIGHTS, log_every=1):
-    return jax.jit(train_step(model, steps=100, weights=weights, log_every=log_every))
+    """Of a hundred steps; one program for every test that asks for the same."""
+    key = id(model), *weights.items(), log_every
+    if key not in STEPS:
+        step = train_step(model, steps=100, weights=weights, log_every=log_every)
+        STEPS[key] = model, jax.jit(step)  # as long as the model is kept its id is its own
+    return STEPS[key][1]
 
 
 def start_of(model, seed=0):
@@ -105,7 +96,7 @@ def test_field_is_rendered_as_it_acts_at_the_share_of_the_run(sphere_field, scen
         return {"radius": share * params["radius"], "red": params["red"]}
 
     windowed = sphere_field._replace(window=window)
-    batch = DeviceFeed(scene, 256, 0)(0)
+    batch = DeviceFeed(scene, 64, 0)(0)
     for done in (25, 100):
         smaller = {"radius": jnp.float32(done / 100 * 0.5), "red": jnp.float32(0.2)}
         metrics = []
@@ -143,8 +134,9 @@ def test_steps_are_a_function_of_seed_and_step(sphere_field, scene):
 
 
 def test_batches_of_different_steps_differ(sphere_field, scene):
-    _, history = run(model_of(sphere_field, learning_rate=0.0), scene, 6)
-    assert len({float(metrics["hit_rate"]) for metrics in history}) > 1
+    model, batches = model_of(sphere_field), DeviceFeed(scene, 64, 0)
+    seen = [step_of(model)(start_of(model), batches(done))[1] for done in range(6)]
+    assert len({float(metrics["hit_rate"]) for metrics in seen}) > 1
 
 
 def test_loss_is_made_of_its_terms_by_their_weights(sphere_field, scene):
@@ -351,13 +343,13 @@ from jax.sharding import AxisType, PartitionSpec as P
 from neural_sdf.fields import mlp
 from neural_sdf.rendering import surface
 from neural_sdf.scenes import CAMERAS, DeviceFeed
-from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
 from neural_sdf.training import Model, adam_by_part, init_state, train_step
 from tests.rendering.fixed_samples import fixed_samples
+from tests.training.photo import photographed_ball
 
 field = mlp(width=16, depth=2, skip=0, num_features=4, num_octaves=2, radiance_width=8)
 rates = dict.fromkeys(("field", "renderer", "cameras"), lambda step: 1e-3)
-batches = DeviceFeed(synthetic_scene(Shoot(3, 0, (24, 24), smooth)), 128, 0)
+batches = DeviceFeed(photographed_ball(), 128, 0)
 mesh = jax.make_mesh((4,), ("rays",), axis_types=(AxisType.Auto,))
 renderers = (surface(field), {"mask": 1.0}), (fixed_samples(field), {})
 for renderer, weights in renderers:
@@ -367,7 +359,7 @@ for renderer, weights in renderers:
     one = jax.jit(make())
     split = jax.shard_map(make(axis="rays"), mesh=mesh, in_specs=(P(), P("rays")), out_specs=P())
     four = jax.jit(split)
-    alone = together = init_state(model, 3, jax.random.key(0))
+    alone = together = init_state(model, 1, jax.random.key(0))
     for step in range(10):
         alone, expected = one(alone, batches(step))
         together, metrics = four(together, batches(step))
@@ -378,6 +370,7 @@ print("same on four devices")
 """
 
 
+@pytest.mark.slow
 def test_ten_steps_cut_among_four_devices_have_the_losses_of_one():
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
     done = subprocess.run(

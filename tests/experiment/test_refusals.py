@@ -1,0 +1,105 @@
+"""What training refuses before it begins, and what ends it."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from neural_sdf.experiment.build import build, compile_step
+from neural_sdf.experiment.train import train
+from neural_sdf.fields import FIELDS
+from neural_sdf.mistake import Mistake, RunEnded
+from neural_sdf.rendering import RENDERERS
+from neural_sdf.training import LOSSES, Checkpoints
+from neural_sdf.training.losses import Loss
+from tests.experiment.tiny import config_of, synthetic
+
+
+@pytest.mark.slow
+def test_batch_that_memory_cannot_hold_is_refused_with_one_that_fits():
+    run = build(synthetic())
+    words = r"batch_size 4096 needs .* expected at most the 0\.00 GiB .* set batch_size=\d+"
+    with pytest.raises(Mistake, match=words) as caught:
+        compile_step(run, 40, 4096, available=5_000_000)
+    fitting = int(str(caught.value).partition("batch_size=")[2].split(";")[0])
+    assert compile_step(run, 40, fitting, available=5_000_000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"field__name": "mpl"}, ["field name 'mpl'", str(sorted(FIELDS)), "set field.name"]),
+        (
+            {"render__name": "volume"},
+            ["render name 'volume'", str(sorted(RENDERERS)), "set render.name"],
+        ),
+        ({"train__decay": "steep"}, ["decay 'steep'", "cosine", "set decay"]),
+        ({"train__steps": 0}, ["steps is 0", "at least 1", "set steps"]),
+        ({"train__batch_size": -1}, ["batch_size is -1", "at least 1", "set batch_size"]),
+        ({"train__learning_rate": -1.0}, ["learning_rate is -1", "set learning_rate"]),
+        ({"train__warmup": -1}, ["warmup is -1", "set warmup"]),
+        ({"train__weights__mask": -1.0}, ["weights.mask is -1", "set weights.mask"]),
+        ({"field__width": 0}, ["field width is 0", "set width"]),
+        ({"data__format": "mvs"}, ["'mvs'", "idr", "transforms", "set data.format"]),
+        (
+            {"data__format": "auto", "data__path": "no/such/folder"},
+            ["no/such/folder", "set data.path"],
+        ),
+    ],
+)
+def test_setting_that_cannot_be_used_is_named_and_nothing_is_written(tmp_path, changes, words):
+    workdir = tmp_path / "run"
+    with pytest.raises(Mistake) as caught:
+        train(synthetic(**changes), workdir)
+    for word in words:
+        assert word in str(caught.value)
+    assert not workdir.exists()
+
+
+def test_a_workdir_that_is_a_file_is_refused_at_once(tmp_path):
+    (tmp_path / "run").write_text("notes")
+    with pytest.raises(Mistake, match=r"run is a file; expected a folder; set workdir"):
+        train(synthetic(), tmp_path / "run")
+    assert (tmp_path / "run").read_text() == "notes"
+
+
+def test_photos_without_masks_are_refused_before_anything_is_written(tmp_path, idr_folder):
+    shutil.rmtree(idr_folder / "mask")
+    config = config_of("photos", data__path=str(idr_folder), data__downscale=1)
+    with pytest.raises(Mistake, match=r"neither masks nor alpha .*; add masks"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_loss_that_is_not_finite_stops_the_run_before_a_checkpoint(tmp_path, monkeypatch):
+    eikonal = LOSSES["eikonal"].value
+
+    def poisoned(evidence):
+        return jnp.where(evidence.share == 2 / 16, jnp.nan, eikonal(evidence))
+
+    monkeypatch.setitem(LOSSES, "eikonal", Loss(poisoned))
+    config = synthetic(train__steps=16, train__checkpoint_every=1)
+    with pytest.raises(RunEnded, match="eikonal is not finite at step 3; no checkpoint"):
+        train(config, tmp_path)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    assert checkpoints.steps() == [1, 2]
+    checkpoints.close()
+    logged = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in logged] == [1, 2]
+
+
+def test_fault_between_two_logged_steps_is_named_exactly_and_not_saved(tmp_path, monkeypatch):
+    """One step alone, after which the parameters are as finite as before."""
+    colour = LOSSES["colour"].value
+
+    def poisoned(evidence):
+        slip = jnp.where(evidence.share == 2 / 16, jnp.nan, 0.0)
+        return colour(evidence) + jax.lax.stop_gradient(slip)
+
+    monkeypatch.setitem(LOSSES, "colour", Loss(poisoned))
+    config = synthetic(train__steps=16, train__checkpoint_every=8, train__log_every=7)
+    with pytest.raises(RunEnded, match="colour is not finite at step 3; no checkpoint"):
+        train(config, tmp_path)
+    assert not (tmp_path / "checkpoints").exists()

@@ -1,0 +1,117 @@
+"""Runs of a few steps, in this process: what they write and say."""
+
+import json
+import re
+import signal
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from neural_sdf.experiment.build import build
+from neural_sdf.experiment.train import train
+from neural_sdf.experiment.workdir import load_trained
+from neural_sdf.photos.prepare import prepare_dataset
+from neural_sdf.training import LOSSES
+from tests.cases import cases
+from tests.experiment.tiny import config_of, synthetic
+from tests.shipped import CONFIGS
+
+
+@pytest.mark.parametrize(
+    "name",
+    cases(["photos", "quickstart"], sorted({p.stem for p in CONFIGS} - {"photos", "quickstart"})),
+)
+def test_every_shipped_config_takes_a_step(name, tmp_path, transforms_folder):
+    photos = name != "quickstart"
+    where = {"data__path": str(transforms_folder)} if photos else {"data__downscale": 8}
+    config = config_of(name, train__steps=1, train__warmup=0, **where)
+    train(config, tmp_path / "run")
+    trained = load_trained(tmp_path / "run")
+    assert trained.step == 1
+    before = build(config).init(10).params
+    moved = jax.tree.map(lambda a, b: not np.array_equal(a, b), before, trained.params)
+    assert any(jax.tree.leaves(moved))
+
+
+def test_every_shipped_config_has_the_keys_of_the_contract():
+    for path in CONFIGS:
+        config = config_of(path.stem)
+        assert set(config) == {"seed", "data", "field", "render", "train"}
+        for key in ("path", "format", "downscale", "holdout_every", "holdout_offset"):
+            assert key in config.data
+
+
+def test_config_file_holds_what_was_run(finished):
+    written = json.loads((finished / "config.json").read_text())
+    config = synthetic()
+    assert written["train"] == config.train.to_dict()
+    assert written["field"] == config.field.to_dict()
+    assert written["seed"] == config.seed
+    assert written["data"]["downscale"] == 8
+    assert written["data"]["centre"] is None
+
+
+def test_metrics_file_has_a_line_a_logged_step(finished):
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    for line in lines:
+        assert set(line) >= {"loss", "psnr", "hit_rate", "rays_per_second", *LOSSES}
+        weights = synthetic().train.weights
+        total = sum(weights[name] * line[name] for name in LOSSES)
+        np.testing.assert_allclose(line["loss"], total, rtol=1e-5)
+
+
+def test_time_and_memory_of_the_step_are_told_before_training(tmp_path, capsys):
+    train(synthetic(train__steps=1, train__learning_rate=1e-4), tmp_path)  # as no other has it
+    told = r"compiled the step in \d+\.\d s; it needs \d+\.\d\d GiB of [\d,]+\.\d\d GiB"
+    assert re.search(f"\n{told}\n.*checkpoint of", capsys.readouterr().out, re.S)
+
+
+def test_last_line_names_the_checkpoint_and_the_next_command(tmp_path, capsys):
+    train(synthetic(), tmp_path)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert str(tmp_path / "checkpoints" / "4") in last
+    assert f"python eval.py --workdir={tmp_path}" in last
+
+
+def test_a_run_draws_its_scene(finished):
+    with Image.open(finished / "scene.png") as picture:
+        assert picture.size == (960, 960)
+
+
+@pytest.mark.slow
+def test_training_from_a_dataset_gives_the_parameters_of_training_from_the_folder(
+    tmp_path, transforms_folder
+):
+    dataset = prepare_dataset(transforms_folder, tmp_path / "datasets")
+    trained = []
+    for path in (transforms_folder, dataset):
+        config = config_of("photos", data__path=str(path))
+        train(config, tmp_path / f"run{len(trained)}")
+        trained.append(load_trained(tmp_path / f"run{len(trained)}").params)
+    for one, other in zip(*map(jax.tree.leaves, trained), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_photos_that_stay_on_the_host_give_the_same_parameters(tmp_path, transforms_folder, capsys):
+    """A set four times the budget for the device."""
+    size = 12 * 36 * 48 * 4
+    trained = []
+    for budget in (4.0, size / 4 / 2**30):
+        where = {"data__path": str(transforms_folder), "train__device_photos": budget}
+        config = config_of("photos", **where)
+        train(config, tmp_path / f"run{len(trained)}")
+        trained.append(load_trained(tmp_path / f"run{len(trained)}").params)
+    said = capsys.readouterr().out
+    assert "kept on the device (config.train.device_photos=4 GiB)" in said
+    assert "kept on the host" in said
+    for one, other in zip(*map(jax.tree.leaves, trained), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_signals_are_given_back_after_a_run(tmp_path):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    train(synthetic(), tmp_path)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
