@@ -12,7 +12,7 @@ import jax
 
 from neural_sdf.experiment.choices import check_settings, chosen
 from neural_sdf.fields import FIELDS
-from neural_sdf.machine.memory import gib, give_back
+from neural_sdf.machine.memory import gib
 from neural_sdf.machine.programs import seal_programs
 from neural_sdf.mistake import Mistake
 from neural_sdf.rendering import RENDERERS, Renderer
@@ -113,7 +113,6 @@ def compile_step(run: Run, num_views: int, batch_size: int, *, available: int | 
         lambda size: run.step.lower(state, batch_shapes(size)), batch_size, available
     )
     seal_programs()
-    give_back()
     seconds = time.perf_counter() - start
     limit = "" if available is None else f" of {gib(available)}"
     print(f"compiled the step in {seconds:.1f} s; it needs {gib(needed)}{limit}", flush=True)

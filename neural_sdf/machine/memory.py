@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
+import threading
 from pathlib import Path
 
 import jax
-from jax.stages import Compiled
+from jax.stages import Compiled, Lowered
+
+_COMPILING = threading.Lock()
 
 
 def program_memory(program: Compiled) -> int:
@@ -34,6 +37,17 @@ def available_memory() -> int | None:
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
     return host_memory()
+
+
+def compile_alone(lowered: Lowered) -> Compiled:
+    """Compiles a program while no other is, for their peaks of memory would add up.
+
+    What the compiler leaves is given back to the machine.
+    """
+    with _COMPILING:
+        program = lowered.compile()
+        give_back()
+    return program
 
 
 def give_back() -> None:

@@ -17,6 +17,7 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from neural_sdf.geometry import Rays, Similarity, clip_to_sphere, pixel_rays, shapes
+from neural_sdf.machine.memory import compile_alone
 from neural_sdf.mistake import Mistake
 from neural_sdf.scenes.scene import Scene, Source
 from neural_sdf.tracing import trace, value_and_normal
@@ -64,9 +65,9 @@ def synthetic_scene(shoot: Shoot) -> Scene:
     K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
     rows, columns = np.divmod(np.arange(pixels), width)
     centres = np.stack([columns, rows], axis=-1) + 0.5
-    views = [
-        _photograph(paint, pixel_rays(K, pose, centres)) for pose in jnp.asarray(poses, jnp.float32)
-    ]
+    shots = [pixel_rays(K, pose, centres) for pose in jnp.asarray(poses, jnp.float32)]
+    photograph = compile_alone(_photograph.lower(paint, shots[0]))
+    views = [photograph(rays) for rays in shots]
     rgb, mask = (np.concatenate([np.asarray(x) for x in part]) for part in zip(*views, strict=True))
     return Scene(
         rgb=np.round(rgb * 255).astype(np.uint8),

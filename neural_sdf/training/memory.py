@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from jax.stages import Compiled, Lowered
 
-from neural_sdf.machine.memory import gib, program_memory
+from neural_sdf.machine.memory import compile_alone, gib, program_memory
 from neural_sdf.mistake import Mistake
 
 _BATCH_MULTIPLE = 64  # a proposed batch is rounded down to it
@@ -25,7 +25,7 @@ def compile_within(
     Raises:
         Mistake: it needs more than there is; names the largest batch that does not.
     """
-    program = lower(batch_size).compile()
+    program = compile_alone(lower(batch_size))
     needed = program_memory(program)
     if available is None or needed <= available:
         return program, needed
@@ -50,11 +50,11 @@ def _largest_batch(
     """
     large, most = too_large
     small = max(1, min(large - 1, int(large * available / most)))
-    least = program_memory(lower(small).compile())
+    least = program_memory(compile_alone(lower(small)))
     slope = max((most - least) / max(large - small, 1), 1e-9)
     guess = max(0, min(int(small + (available - least) / slope), large - 1))
     for rays in (guess, guess * 7 // 8, guess * 3 // 4, small // 2):
         proposed = rays if rays < _BATCH_MULTIPLE else rays - rays % _BATCH_MULTIPLE
-        if proposed and program_memory(lower(proposed).compile()) <= available:
+        if proposed and program_memory(compile_alone(lower(proposed))) <= available:
             return proposed
     return 0

@@ -1,11 +1,14 @@
 import platform
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
-from neural_sdf.machine.memory import give_back
+from neural_sdf.machine import memory
 
 
 def resident() -> int:
@@ -20,6 +23,23 @@ def test_what_was_freed_goes_back_to_the_machine():
     last = blocks.pop()
     blocks.clear()  # but for the last, which holds all below it
     before = resident()
-    give_back()
+    memory.give_back()
     assert before - resident() > 100e6
     assert last.all()
+
+
+def test_two_programs_are_never_compiled_at_once(monkeypatch):
+    under_way, together = [], []
+
+    def trim():  # called where a compilation ends
+        under_way.append(None)
+        time.sleep(0.05)
+        together.append(len(under_way))
+        under_way.pop()
+
+    monkeypatch.setattr(memory, "give_back", trim)
+    lowered = [jax.jit(lambda x, n=n: x + n).lower(1.0) for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        programs = list(pool.map(memory.compile_alone, lowered))
+    assert [float(program(1.0)) for program in programs] == [1, 2, 3, 4]
+    assert together == [1, 1, 1, 1]

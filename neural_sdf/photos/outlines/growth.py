@@ -137,7 +137,7 @@ def _missed(
     rays: tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n t"]],
     partners: Sequence[int],
 ) -> Float[np.ndarray, "n t"]:
-    """The distance by which the partners' masks miss points, all but the worst tenth of them.
+    """The distance by which masks miss points: the worst of the partners', without dissenters.
 
     The points are those of `rays`: one origin, directions, and depths along each.
     """
