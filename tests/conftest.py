@@ -1,4 +1,5 @@
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from neural_sdf import launch
 if "PYTEST_XDIST_WORKER" not in os.environ:
     PROGRAMS = tempfile.TemporaryDirectory(prefix="neural_sdf-tests-")
     os.environ["XDG_CACHE_HOME"] = PROGRAMS.name
+
+# Tests started in the background have Ctrl-C ignored, which what they start must not inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # All must be set before JAX is imported; the hook before the package is.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
