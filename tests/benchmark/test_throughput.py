@@ -1,12 +1,14 @@
 """Rays and pixels a second."""
 
 import numpy as np
+import pytest
 import throughput as subject
 from measure import spread
 from next_step import NextStep
 from throughput import throughput
 
 
+@pytest.mark.slow
 def test_rates_are_of_each_batch_and_of_a_whole_image(now: NextStep, monkeypatch):
     calls = []
 

@@ -57,14 +57,11 @@ def test_training_on_images_finds_the_shape(trained):
     assert not failures(trained[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
-    [
-        pytest.param(short_config(), id="small"),
-        pytest.param(
-            config_of("quickstart", data__downscale=4), id="quickstart", marks=pytest.mark.slow
-        ),
-    ],
+    [short_config(), config_of("quickstart", data__downscale=4)],
+    ids=["small", "quickstart"],
 )
 def test_untrained_field_fails_the_same_thresholds(tmp_path, config):
     (tmp_path / "config.json").write_text(config.to_json_best_effort())

@@ -1,8 +1,10 @@
 """Runs that go on, and folders and photos that are not theirs."""
 
+import functools
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.mistake import Mistake
 from tests.experiment.tiny import FEW, config_of, contents, synthetic
+from tests.photos.layouts import LAYOUTS, take_photos
 
 
 def test_finished_run_is_left_as_it_is(finished, capsys):
@@ -48,23 +51,34 @@ def test_workdir_of_another_run_is_refused_and_left_alone(finished, changes, wor
     assert contents(finished) == before
 
 
-def test_photos_that_moved_are_found_and_other_photos_refused(tmp_path, transforms_folder):
-    train(config_of("photos", data__path=str(transforms_folder)), tmp_path / "run")
-    transforms_folder.rename(tmp_path / "moved")
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory) -> Path:
+    """A folder with the run of four tiny steps on photos, and the photos: they have moved since."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "photos").mkdir()
+    LAYOUTS["transforms"][0](folder / "photos", take_photos())
+    train(config_of("photos_mlp", data__path=str(folder / "photos")), folder / "run")
+    (folder / "photos").rename(folder / "moved")
+    return folder
+
+
+def test_photos_that_moved_are_found_and_other_photos_refused(tmp_path, elsewhere):
+    shutil.copytree(elsewhere, tmp_path, dirs_exist_ok=True)
     moved = {"data__path": str(tmp_path / "moved"), "train__steps": 5}
     metrics = evaluate(tmp_path / "run", path=tmp_path / "moved")
     assert metrics["step"] == 4
-    train(config_of("photos", **moved), tmp_path / "run")
+    train(config_of("photos_mlp", **moved), tmp_path / "run")
     assert evaluate(tmp_path / "run")["step"] == 5
 
-    document = json.loads((tmp_path / "moved/transforms.json").read_text())
-    for frame in document["frames"]:
-        for row in frame["transform_matrix"][:3]:
-            row[3] *= 2
-    (tmp_path / "moved/transforms.json").write_text(json.dumps(document))
+    for path in (tmp_path / "moved").glob("transforms*.json"):
+        document = json.loads(path.read_text())
+        for frame in document["frames"]:
+            for row in frame["transform_matrix"][:3]:
+                row[3] *= 2
+        path.write_text(json.dumps(document))
     before = contents(tmp_path / "run")
     for work in (
-        lambda run: train(config_of("photos", **moved | {"train__steps": 6}), run),
+        lambda run: train(config_of("photos_mlp", **moved | {"train__steps": 6}), run),
         evaluate,
         lambda run: evaluate(run, path=tmp_path / "moved"),
         lambda run: relight.render_trained(run, tmp_path / "a.png", radiance="albedo", **FEW),
@@ -74,26 +88,35 @@ def test_photos_that_moved_are_found_and_other_photos_refused(tmp_path, transfor
     assert contents(tmp_path / "run") == before
 
 
-def test_other_masks_are_refused_by_all_that_reads_photos(tmp_path, transforms_folder):
-    train(config_of("photos", data__path=str(transforms_folder)), tmp_path / "run")
-    for path in (transforms_folder / "images").glob("*.png"):
-        rgba = np.array(Image.open(path))
-        shifted = [np.roll(rgba[..., 3], n, axis) for n in (-2, 2) for axis in (0, 1)]
-        rgba[..., 3] = np.max(shifted, axis=0)
-        Image.fromarray(rgba).save(path)
-    with pytest.raises(Mistake, match=r"was trained on .* set path or workdir"):
-        evaluate(tmp_path / "run")
-    with pytest.raises(Mistake, match=r"was trained on .* set path or workdir"):
-        relight.render_trained(tmp_path / "run", tmp_path / "a.png", radiance="albedo", **FEW)
+def test_other_masks_are_refused_by_all_that_reads_photos(tmp_path, elsewhere):
+    photos = shutil.copytree(elsewhere / "moved", tmp_path / "photos")
+    for path in (photos / "masks").glob("*.png"):
+        mask = np.array(Image.open(path))
+        wider = np.max([np.roll(mask, n, axis) for n in (-2, 2) for axis in (0, 1)], axis=0)
+        Image.fromarray(wider).save(path)
+    picture = functools.partial(relight.render_trained, output=tmp_path / "a.png", **FEW)
+    for work in (evaluate, functools.partial(picture, radiance="albedo")):
+        with pytest.raises(Mistake, match=r"was trained on .* set path or workdir"):
+            work(elsewhere / "run", path=photos)
 
 
-def test_a_picture_of_photos_that_moved_is_made_from_their_new_place(tmp_path, transforms_folder):
-    train(config_of("photos", data__path=str(transforms_folder)), tmp_path / "run")
-    transforms_folder.rename(tmp_path / "moved")
+def test_a_picture_of_photos_that_moved_is_made_from_their_new_place(tmp_path, elsewhere):
     output = tmp_path / "a.png"
-    moved = {"path": tmp_path / "moved", "radiance": "albedo"}
-    relight.render_trained(tmp_path / "run", output, **moved, **FEW)
+    moved = {"path": elsewhere / "moved", "radiance": "albedo"}
+    relight.render_trained(elsewhere / "run", output, **moved, **FEW)
     assert output.is_file()
+
+
+def test_evaluation_without_held_out_views_says_how_to_hold_some_out(
+    tmp_path, elsewhere, edit_json
+):
+    run = shutil.copytree(elsewhere / "run", tmp_path / "run")
+    frame = load_trained(run).world_from_scene  # told, for the hull of more photos is another
+    none = {"holdout_every": 0, "centre": frame.translation.tolist(), "radius": float(frame.scale)}
+    edit_json(run / "config.json", lambda config: config["data"].update(none))
+    with pytest.raises(Mistake, match=r"none of 12 views is held out; .*holdout_every"):
+        evaluate(run, path=elsewhere / "moved")
+    assert not (run / "eval").exists()
 
 
 def test_run_with_keys_missing_from_its_config_file_goes_on_and_is_evaluated(

@@ -73,6 +73,7 @@ def test_photos_without_masks_are_refused_before_anything_is_written(tmp_path, i
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_loss_that_is_not_finite_stops_the_run_before_a_checkpoint(tmp_path, monkeypatch):
     eikonal = LOSSES["eikonal"].value
 

@@ -29,6 +29,7 @@ def test_cornell_box_is_written_as_a_picture_with_light_in_it(tmp_path, capsys):
     assert capsys.readouterr().out == f"{output}: 8x8 pixels, 2 paths a pixel\n"
 
 
+@pytest.mark.slow
 def test_emission_picture_is_the_ordinary_render(finished, tmp_path):
     """But for the edges, which many rays a pixel smooth."""
     output = tmp_path / "shining.png"

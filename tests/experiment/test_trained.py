@@ -13,11 +13,10 @@ from neural_sdf.experiment import relight
 from neural_sdf.experiment.build import build
 from neural_sdf.experiment.evaluate import evaluate
 from neural_sdf.experiment.export import export_mesh
-from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.mistake import Mistake
 from neural_sdf.training import Checkpoints
-from tests.experiment.tiny import FEW, config_of, synthetic
+from tests.experiment.tiny import FEW, synthetic
 
 
 @pytest.mark.parametrize(
@@ -86,14 +85,6 @@ def test_config_file_that_is_no_json_is_refused(tmp_path):
 def test_step_that_was_not_saved_is_answered_with_those_that_were(finished):
     with pytest.raises(Mistake, match=r"step 3 .*; it has \[2, 4\]"):
         evaluate(finished, step=3)
-
-
-def test_evaluation_without_held_out_views_says_how_to_hold_some_out(tmp_path, transforms_folder):
-    where = {"data__path": str(transforms_folder), "data__holdout_every": 0}
-    train(config_of("photos", **where), tmp_path / "run")
-    with pytest.raises(Mistake, match=r"none of 12 views is held out; .*holdout_every"):
-        evaluate(tmp_path / "run")
-    assert not (tmp_path / "run/eval").exists()
 
 
 def test_reference_that_is_missing_is_named(finished):

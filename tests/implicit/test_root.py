@@ -10,6 +10,7 @@ import pytest
 from jax.test_util import check_grads
 
 from neural_sdf.implicit import dense, diagonal, root
+from tests.cases import cases
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -116,12 +117,13 @@ def kepler(theta):
     return root(residual, solve, theta, tangent_solve=dense)[0]
 
 
-def test_dense_solves_coupled_unknowns_at_every_order():
+@pytest.mark.parametrize("order", cases([2], [3]))
+def test_dense_solves_coupled_unknowns_at_every_order(order):
     theta = {"e": jnp.float64(0.4), "mean": jnp.float64(1.3)}
     y = kepler(theta)
     by_mean = jax.jacfwd(kepler)(theta)["E"]["mean"]
     np.testing.assert_allclose(by_mean, 1 / (1 - 0.4 * np.cos(y["E"])), rtol=1e-12)
-    check_grads(jax.jit(kepler), (theta,), order=3, eps=1e-3, atol=1e-4, rtol=1e-4)
+    check_grads(jax.jit(kepler), (theta,), order=order, eps=1e-3, atol=1e-4, rtol=1e-4)
 
 
 def test_dense_agrees_with_diagonal_where_rows_are_independent_and_only_there():

@@ -82,6 +82,7 @@ def test_light_under_the_ceiling_shines_down():
     np.testing.assert_array_equal(jax.jit(seen)(seen_at(0.5, 0.2))[0], light.radiance)
 
 
+@pytest.mark.slow
 def test_picture_is_red_on_the_right_green_on_the_left_and_bright_at_the_light():
     image = render_samples(
         jax.random.key(0), radiance, cornell.intrinsics(16), cornell.SCENE_FROM_CAMERA, (16, 16),

@@ -78,8 +78,8 @@ def test_sampled_light_is_what_scattered_rays_meet():
 
 def test_light_is_counted_once_however_many_bounces_follow():
     """Scattered rays meet the light too, and must not add it again."""
-    once = lit_point(lamp(1.0), num_bounces=1)
-    np.testing.assert_array_equal(lit_point(lamp(1.0), num_bounces=4), once)
+    once, often = (lit_point(lamp(1.0), 2**10, num_bounces=n) for n in (1, 4))
+    np.testing.assert_array_equal(often, once)
 
 
 def test_light_needs_a_bounce_unless_the_camera_sees_it():
@@ -98,8 +98,7 @@ def test_light_is_not_there_from_behind_nor_behind_a_surface():
     np.testing.assert_array_equal(traced(ball, glowing, 0.5, hidden, **settings), 0.25)
 
 
-@pytest.mark.parametrize(("height", "lit"), [(0.5, 0.0), (1.7, 1.0)])
-def test_only_what_is_between_a_point_and_the_light_casts_a_shadow(height, lit):
+def test_only_what_is_between_a_point_and_the_light_casts_a_shadow():
     """A wide board below the light hides it all, one above it nothing."""
 
     def boarded(params, points):
@@ -108,5 +107,6 @@ def test_only_what_is_between_a_point_and_the_light_casts_a_shadow(height, lit):
 
     rays = rays_at([0.0, 0.0, 0.0], [1.0, 0.4, 0.0], 64)
     bare = traced(floor, paint(), 0.0, rays, light=lamp(1.0))
-    shaded = traced(boarded, paint(), height, rays, light=lamp(1.0))
-    np.testing.assert_allclose(shaded, lit * bare, rtol=1e-5)
+    shaded = jax.jit(lambda height: traced(boarded, paint(), height, rays, light=lamp(1.0)))
+    assert not shaded(0.5).any()
+    np.testing.assert_allclose(shaded(1.7), bare, rtol=1e-5)

@@ -81,6 +81,7 @@ def test_pixel_colour_has_the_derivatives_of_finite_differences_by_pose_and_intr
             assert error < 1e-5, f"{name}: {error}"
 
 
+@pytest.mark.slow
 def test_jvp_and_vjp_of_an_image_are_transposes():
     params, camera = bumpy_params(), jnp.zeros(11)
     image = jax.jit(lambda camera: colours(params, camera))

@@ -7,6 +7,7 @@ from neural_sdf.export import as_trimesh, extract_mesh
 from neural_sdf.photos import load_scene
 from neural_sdf.scenes import Scene
 from neural_sdf.scenes.cup import Shoot, cup, smooth, speckled, synthetic_scene
+from tests.cases import cases
 from tests.scenes.pixels import rays_at
 
 
@@ -69,7 +70,7 @@ def test_poses_are_rigid(scene):
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("synthetic", (8, 8)), ("synthetic_textured", (30, 40))]
+    ("name", "size"), cases([("synthetic", (8, 8))], [("synthetic_textured", (30, 40))])
 )
 def test_downscale_divides_the_size(name, size):
     scene = load_scene("", format=name, downscale=16)
