@@ -43,8 +43,11 @@ HEIGHT, WIDTH = 36, 48
 OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # camera_from_camera, between OpenCV and OpenGL axes
 
 
-# Files that take minutes; begun last, one of them would keep one process busy and the others idle.
-LONG = ("test_photos_to_scene", "test_end_to_end", "test_world_frame", "test_resume")
+# Files that take long: begun last, one of them would keep one process busy and the others idle.
+LONG = (
+    *("test_photos_to_scene", "test_end_to_end", "test_world_frame", "test_resume"),
+    *("test_lcp", "test_step", "test_going_on", "test_trace", "test_closest", "test_doctor"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

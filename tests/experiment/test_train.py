@@ -23,11 +23,14 @@ from tests.shipped import CONFIGS
     "name",
     cases(["photos"], sorted({path.stem for path in CONFIGS} - {"photos"})),
 )
-def test_every_shipped_config_takes_a_step(name, tmp_path, transforms_folder):
+def test_every_shipped_config_takes_a_step(name, tmp_path, transforms_folder, capsys):
+    """And tells the time and memory of the step before."""
     photos = name != "quickstart"
     where = {"data__path": str(transforms_folder)} if photos else {"data__downscale": 8}
     config = config_of(name, train__steps=1, train__warmup=0, **where)
     train(config, tmp_path / "run")
+    told = r"compiled the step in \d+\.\d s; it needs \d+\.\d\d GiB of [\d,]+\.\d\d GiB"
+    assert re.search(f"\n{told}\n.*checkpoint of", capsys.readouterr().out, re.S)
     trained = load_trained(tmp_path / "run")
     assert trained.step == 1
     before = build(config).init(10).params
@@ -61,12 +64,6 @@ def test_metrics_file_has_a_line_a_logged_step(finished):
         weights = synthetic().train.weights
         total = sum(weights[name] * line[name] for name in LOSSES)
         np.testing.assert_allclose(line["loss"], total, rtol=1e-5)
-
-
-def test_time_and_memory_of_the_step_are_told_before_training(tmp_path, capsys):
-    train(synthetic(train__steps=1, train__learning_rate=1e-4), tmp_path)  # as no other has it
-    told = r"compiled the step in \d+\.\d s; it needs \d+\.\d\d GiB of [\d,]+\.\d\d GiB"
-    assert re.search(f"\n{told}\n.*checkpoint of", capsys.readouterr().out, re.S)
 
 
 def test_last_line_names_the_checkpoint_and_the_next_command(tmp_path, capsys):

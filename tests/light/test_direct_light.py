@@ -53,7 +53,8 @@ MUTANTS = {
 }
 
 
-@pytest.mark.parametrize("name", cases(["without pi"], list(MUTANTS)[1:]))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
 def test_form_factor_tells_a_wrong_weight(name, monkeypatch):
     monkeypatch.setattr(pathtrace, *MUTANTS[name])
     height, factor, _ = FORM_FACTORS[0]

@@ -247,6 +247,7 @@ def test_the_cup_is_found_from_its_region_alone():
     assert overlap(masks, truth).mean() > 0.98
 
 
+@pytest.mark.slow
 def test_the_temple_is_masked_as_the_set_says(photo_set):
     scene = load_scene(photo_set("middlebury_templeRing"), holdout_every=0)
     photos, truth, *_ = scene_views(scene)

@@ -318,7 +318,7 @@ REAL = {
 }
 
 
-QUICK = {"dtu_scan65", "spot_tiny/idr"}
+QUICK = {"spot_tiny/idr"}
 
 
 @pytest.mark.parametrize(

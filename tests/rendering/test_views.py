@@ -39,9 +39,11 @@ def test_rays_suit_the_largest_view_up_to_a_limit(compiled, sizes, rays):
     assert compiled(*sizes)[1] == rays
 
 
-def test_little_memory_makes_the_chunks_smaller(compiled):
-    assert compiled((32, 32), available=200_000)[1] == 512
-    assert compiled((16, 32), available=0)[1] == 256
+@pytest.mark.parametrize(
+    ("size", "available", "rays"), cases([((32, 32), 200_000, 512)], [((16, 32), 0, 256)])
+)
+def test_little_memory_makes_the_chunks_smaller(compiled, size, available, rays):
+    assert compiled(size, available=available)[1] == rays
 
 
 def test_program_renders_rays_with_its_background(compiled):

@@ -140,16 +140,17 @@ def test_batches_of_different_steps_differ(sphere_field, scene):
 
 
 def test_loss_is_made_of_its_terms_by_their_weights(sphere_field, scene):
-    """A weight of zero leaves its term out; twice the weight gives twice the loss."""
+    """A weight of zero leaves its term out; twice the weight gives twice of it."""
     model, batch = model_of(sphere_field), DeviceFeed(scene, 64, 0)(0)
 
-    def loss(**weights):
-        return float(step_of(model, weights=weights)(start_of(model), batch)[1]["loss"])
+    def terms(**weights):
+        metrics = step_of(model, weights=weights)(start_of(model), batch)[1]
+        return np.array([metrics[name] for name in ("loss", "colour", "mask")])
 
-    parts = loss(colour=1.0), loss(mask=1.0)
-    assert min(parts) > 0
-    np.testing.assert_allclose(loss(colour=1.0, mask=0.0), parts[0], rtol=1e-6)
-    np.testing.assert_allclose(loss(colour=2.0, mask=3.0), 2 * parts[0] + 3 * parts[1], rtol=1e-5)
+    loss, colour, mask = terms(colour=1.0, mask=0.0)
+    assert min(colour, mask) > 0 and loss == colour
+    expected = [2 * colour + 3 * mask, colour, mask]
+    np.testing.assert_allclose(terms(colour=2.0, mask=3.0), expected, rtol=1e-5)
 
 
 def test_metrics_are_finite(long_run):
