@@ -85,11 +85,13 @@ def train(config: Config, workdir: str | Path) -> None:
             config.train.batch_size,
             available=_left_for_step(config, opened.memory),
         )
+        # While the step is traced; compiled beside it, their peaks of memory would add up.
+        fresh = None if checkpoints.steps() else run.init(opened.num_train)
         with within("data"):
             scene = opened.read()
         require_masks(scene)
         print(describe_scene(scene), flush=True)
-        state = _start(run, scene, checkpoints, workdir, changes)
+        state = fresh or _resumed(run, scene, checkpoints, workdir, changes)
         step = compiling.result()
     finally:
         beside.shutdown(wait=False)  # a mistake found by now is told at once
@@ -101,13 +103,10 @@ def train(config: Config, workdir: str | Path) -> None:
     _loop(config, workdir, scene, checkpoints, step, state)
 
 
-def _start(
+def _resumed(
     run: Run, scene: Scene, checkpoints: Checkpoints, workdir: Path, changes: list[str]
 ) -> TrainState:
-    """The state of the latest checkpoint, if it is of these photos; else a fresh one."""
-    num_views = int(scene.num_train)
-    if not checkpoints.steps():
-        return run.init(num_views)
+    """The state of the latest checkpoint, if it is of these photos."""
     state, frame = checkpoints.load(run.shapes)
     resume.check_same_frame(scene.world_from_scene, frame, workdir)
     print("; ".join([f"resuming after step {state.step}", *changes]), flush=True)
