@@ -50,6 +50,12 @@ def ssim_masked(
         Mistake: if the mask is empty or a side of the image is under 11 pixels.
     """
     _require_mask(mask)
+    if min(mask.shape) < 11:
+        height, width = mask.shape
+        raise Mistake(
+            f"the photo has {width}x{height} pixels; expected at least 11 a side, the window of "
+            "structural similarity; train on larger ones"
+        )
     similarity = structural_similarity(
         np.where(mask[..., None], rgb, 1.0).astype(np.float64),
         np.where(mask[..., None], reference, 1.0).astype(np.float64),

@@ -131,10 +131,13 @@ def photo_feed(config: Config, scene: Scene) -> DeviceFeed | HostFeed:
 
 
 def _check_numbers(settings: Config) -> None:
-    """Refuses counts below one, and numbers that would train away from the photos."""
+    """Refuses counts below one or past 32 bits, and numbers that train away from the photos."""
     for name in ("steps", "batch_size", "log_every", "checkpoint_every"):
-        if settings[name] < 1:
-            raise Mistake(f"train {name} is {settings[name]}; expected at least 1", setting=name)
+        if not 1 <= settings[name] < 2**31:
+            raise Mistake(
+                f"train {name} is {settings[name]}; expected at least 1 and less than 2^31",
+                setting=name,
+            )
     numbers = {name: settings[name] for name in ("learning_rate", "warmup")}
     numbers |= {f"weights.{name}": weight for name, weight in settings.weights.items()}
     for name, value in numbers.items():

@@ -141,16 +141,19 @@ def read_config(path: Path) -> tuple[ConfigDict, str]:
     So a key that is new since then is no reason to refuse a run, nor is one that is no more.
 
     Raises:
-        Mistake: a file that is not the JSON of a config.
+        Mistake: a file that is not the JSON of a config, or that names no field.
     """
     with file_mistakes():
         text = path.read_text()
     try:
-        written = flat(json.loads(text))
-    except (ValueError, AttributeError) as error:
+        document = json.loads(text)
+    except ValueError as error:
         raise Mistake(
             f"{path} is not JSON ({error}); expected what train.py wrote", setting="workdir"
         ) from error
+    written = flat(document) if isinstance(document, dict) else {}
+    if "field.name" not in written:
+        raise Mistake(f"{path} names no field; expected what train.py wrote", setting="workdir")
     written = {_name_today(key): value for key, value in written.items()}
     known = _known_today(written)
     config = whole({key: value for key, value in written.items() if known(key)})

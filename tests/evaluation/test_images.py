@@ -8,6 +8,7 @@ from skimage.metrics import structural_similarity
 
 from neural_sdf.evaluation import comparison, mask_iou, psnr_masked, ssim_masked
 from neural_sdf.machine.files import write_png
+from neural_sdf.mistake import Mistake
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.uniform(size=(24, 30, 3))
@@ -79,6 +80,14 @@ def test_what_lies_outside_the_mask_does_not_count():
 
 def test_ssim_of_equal_images_is_one():
     assert ssim_masked(PHOTO, PHOTO, disc()) == pytest.approx(1.0)
+
+
+def test_ssim_of_an_image_smaller_than_its_window_is_refused():
+    for height, width in ((10, 30), (24, 10)):
+        few = (PHOTO[:height, :width], RENDER[:height, :width], EVERYWHERE[:height, :width])
+        with pytest.raises(Mistake, match=f"has {width}x{height} pixels; expected at least 11"):
+            ssim_masked(*few)
+    ssim_masked(PHOTO[:11, :11], RENDER[:11, :11], EVERYWHERE[:11, :11])
 
 
 @pytest.mark.parametrize("measure", [psnr_masked, ssim_masked])

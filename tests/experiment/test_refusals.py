@@ -38,6 +38,8 @@ def test_batch_that_memory_cannot_hold_is_refused_with_one_that_fits():
         ({"train__decay": "steep"}, ["decay 'steep'", "cosine", "set decay"]),
         ({"train__steps": 0}, ["steps is 0", "at least 1", "set steps"]),
         ({"train__batch_size": -1}, ["batch_size is -1", "at least 1", "set batch_size"]),
+        ({"train__batch_size": 2**31}, ["batch_size is 2147483648", "2^31", "set batch_size"]),
+        ({"train__steps": 10**20}, ["steps is 1" + 20 * "0", "2^31", "set steps"]),
         ({"train__learning_rate": -1.0}, ["learning_rate is -1", "set learning_rate"]),
         ({"train__warmup": -1}, ["warmup is -1", "set warmup"]),
         ({"train__weights__mask": -1.0}, ["weights.mask is -1", "set weights.mask"]),

@@ -82,6 +82,13 @@ def test_config_file_that_is_no_json_is_refused(tmp_path):
         evaluate(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", "null", '{"field": {}}', '{"field": {"width": 16}}'])
+def test_config_file_that_names_no_field_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(Mistake, match=r"config.json names no field; expected what train.py"):
+        evaluate(tmp_path)
+
+
 def test_step_that_was_not_saved_is_answered_with_those_that_were(finished):
     with pytest.raises(Mistake, match=r"step 3 .*; it has \[2, 4\]"):
         evaluate(finished, step=3)
