@@ -7,8 +7,8 @@ the run, 2048 rays a step, mask sharpness doubled from 50 to 1600. Three things 
 draws from all photos and not from one, the tracer brackets its hits, the first sphere is fitted.
 
 Two CPU cores, jaxlib 0.10.2, 43 real photos of 1600 x 1200 (DTU scan 65): 200 steps
-(--config.train.steps=200) took 145 s, 0.6 s a step. The whole schedule was not run; at that rate it
-would take about 17 hours (extrapolated).
+(--config.train.steps=200) took 145 s, 0.66 s a step. The whole schedule was not run; at that rate
+it would take about 18 hours (extrapolated).
 """
 
 from ml_collections import ConfigDict

@@ -163,7 +163,7 @@ HOSTILE: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     ),
     "deep region": ("transforms", "region.json", lambda: b'{"centre": ' + b"[" * 100_000),
     **{
-        f"a long line of {what} in {layout}": (layout, name, lambda word=word: word * (LONG // 2))
+        f"a long line of {what} in {name}": (layout, name, lambda word=word: word * (LONG // 2))
         for what, word in (("numbers", b"1 "), ("letters", b"ab"), ("empty lines", b"\n\n"))
         for layout, name in (
             ("colmap", "sparse/0/cameras.txt"),
