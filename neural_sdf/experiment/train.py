@@ -22,6 +22,7 @@ from neural_sdf.experiment.build import (
     photo_feed,
 )
 from neural_sdf.experiment.defaults import flat
+from neural_sdf.geometry import coordinates
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import replace_file, write_json
 from neural_sdf.machine.memory import available_memory, gib, host_memory
@@ -214,9 +215,10 @@ def describe_scene(scene: Scene) -> str:
     num_train, count = int(scene.num_train), len(scene.sizes)
     sizes = sorted({f"{width}x{height}" for height, width in scene.sizes})
     frame = scene.world_from_scene
-    centre = ", ".join(f"{x:.4g}" for x in np.asarray(frame.translation))
+    radius = float(frame.scale)
     return (
         f"{num_train} photos to train on and {count - num_train} held out, "
-        f"{', '.join(sizes)} pixels; region of interest: radius {float(frame.scale):.4g} about "
-        f"({centre}) in world units, from {scene.source.region}"
+        f"{', '.join(sizes)} pixels; region of interest: radius {radius:.4g} about "
+        f"({coordinates(np.asarray(frame.translation), radius)}) in world units, from "
+        f"{scene.source.region}"
     )

@@ -16,7 +16,7 @@ from neural_sdf.experiment.build import Config, Run, build
 from neural_sdf.experiment.choices import settings_of
 from neural_sdf.experiment.defaults import defaults, flat, with_defaults
 from neural_sdf.fields import FIELDS, Field
-from neural_sdf.geometry import Similarity
+from neural_sdf.geometry import Similarity, coordinates
 from neural_sdf.mistake import Mistake, file_mistakes, within
 from neural_sdf.photos import load_scene
 from neural_sdf.rendering import RENDERERS
@@ -121,16 +121,17 @@ def changes(config: dict[str, Any], workdir: Path) -> list[str]:
 def check_same_frame(now: Similarity, before: Similarity, workdir: str | Path) -> None:
     """Refuses photos whose region of interest is not the one that was trained in."""
     scale = float(before.scale)
+    # Not relative to coordinates: a millionth of a northing is metres.
     same = [
-        np.allclose(x, y, rtol=1e-6, atol=1e-6 * (1 if name == "rotation" else scale))
+        np.allclose(x, y, rtol=0, atol=1e-6 * (1 if name == "rotation" else scale))
         for (name, x), y in zip(now._asdict().items(), before, strict=True)
     ]
     if not all(same):
+        places = [coordinates(np.asarray(x.translation), 1e-3 * scale) for x in (before, now)]
         raise Mistake(
-            f"{workdir} was trained on a region of radius {scale:.6g} about "
-            f"{np.asarray(before.translation).round(6).tolist()}, these photos have radius "
-            f"{float(now.scale):.6g} about {np.asarray(now.translation).round(6).tolist()}; "
-            "expected the same photos",
+            f"{workdir} was trained on a region of radius {scale:.6g} about ({places[0]}), these "
+            f"photos have radius {float(now.scale):.6g} about ({places[1]}); expected the same "
+            "photos",
             setting=("path", "workdir"),
         )
 

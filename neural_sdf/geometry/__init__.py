@@ -4,11 +4,13 @@ from neural_sdf.geometry.bounds import clip_to_sphere
 from neural_sdf.geometry.cameras import Rays, pixel_rays, project
 from neural_sdf.geometry.rigid import rigid_from_twist
 from neural_sdf.geometry.similarity import Similarity, inverse, transform_points
+from neural_sdf.geometry.text import coordinates
 
 __all__ = [
     "Rays",
     "Similarity",
     "clip_to_sphere",
+    "coordinates",
     "inverse",
     "pixel_rays",
     "project",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neural_sdf.geometry import coordinates
 from neural_sdf.mistake import Mistake, with_settings
 from neural_sdf.photos.files.capture import Capture, Header
 from neural_sdf.photos.files.findings import DataError, Finding
@@ -95,7 +96,7 @@ def as_text(report: Report, typed: Callable[[str], str] = str) -> str:
     lines = [f"{report.path}: layout {report.format}, {report.num_views} views"]
     if report.scene is not None:
         frame = report.scene.world_from_scene
-        centre = ", ".join(f"{x:.4g}" for x in np.asarray(frame.translation))
+        centre = coordinates(np.asarray(frame.translation), float(frame.scale))
         lines.append(
             f"region of interest: radius {float(frame.scale):.4g} about ({centre}) in world units,"
             f" from {report.scene.source.region}"

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float64
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from neural_sdf.geometry import coordinates
 from neural_sdf.machine.files import as_png
 from neural_sdf.photos.outlines.hull import carve, grid
 from neural_sdf.scenes.scene import Scene, view_mask, view_masks, view_photo
@@ -88,7 +89,7 @@ def _label(draw: ImageDraw.ImageDraw, scene: Scene, axes: tuple[int, int]) -> No
     centre, radius = np.asarray(frame.translation), float(frame.scale)
     across, up = ("xyz"[axis] for axis in axes)
     draw.text((MARGIN, SIDE - MARGIN), f"{across} to the right, {up} up", fill=INK)
-    place = ", ".join(f"{'xyz'[axis]} = {centre[axis]:.4g}" for axis in axes)
+    place = ", ".join(f"{'xyz'[axis]} = {coordinates([centre[axis]], radius)}" for axis in axes)
     draw.text((MARGIN, MARGIN / 2), f"centre {place}; circle: radius {radius:.4g}", fill=REGION)
 
 

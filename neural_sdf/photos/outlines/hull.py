@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from neural_sdf.geometry import coordinates
 from neural_sdf.photos.files.findings import DataError, Finding
 from neural_sdf.photos.outlines.shown import shown_pixels
 
@@ -49,9 +50,9 @@ def region_of_interest(
         if not len(hull):
             raise _unfound(
                 "empty-hull",
-                f"no point within {distance:.4g} of ({_listed(middle)}), where the cameras look,"
-                f" is on the object in all of the {len(masks)} masks; expected masks that are"
-                f" bright on the object; {AXES}",
+                f"no point within {distance:.4g} of ({coordinates(middle, distance)}), where the"
+                f" cameras look, is on the object in all of the {len(masks)} masks; expected masks"
+                f" that are bright on the object; {AXES}",
                 f"mend them, or {MEND}",
             )
         lower, upper = hull.min(axis=0) - 1.5 * spacing, hull.max(axis=0) + 1.5 * spacing
@@ -83,15 +84,16 @@ def viewed_place(
             f"add views from other sides, or {MEND}",
         )
     middle = np.linalg.solve(normal, np.einsum("vij,vj->i", across, centres) / len(axes))
+    distance = float(np.median(np.linalg.norm(middle - centres, axis=1)))
     behind = np.sum((middle - centres) * axes, axis=1) <= 0
     if behind.mean() > 0.5:
         raise _unfound(
             "region-behind-cameras",
             f"the optical axes meet behind {behind.sum()} of {len(axes)} cameras, at"
-            f" ({_listed(middle)}); {AXES}",
+            f" ({coordinates(middle, distance)}); {AXES}",
             f"turn the y and z axes of the poses, or {MEND}",
         )
-    return middle, float(np.median(np.linalg.norm(middle - centres, axis=1)))
+    return middle, distance
 
 
 def _unfound(code: str, message: str, remedy: str) -> DataError:
@@ -122,7 +124,3 @@ def grid(
     spacing = (upper - lower) / GRID
     steps = (np.arange(GRID) + 0.5)[:, None] * spacing + lower
     return np.stack(np.meshgrid(*steps.T, indexing="ij"), axis=-1).reshape(-1, 3), spacing
-
-
-def _listed(point: Float64[np.ndarray, "3"]) -> str:
-    return ", ".join(f"{value:.4g}" for value in point)
