@@ -6,10 +6,11 @@ from neural_sdf.evaluation.images import (
     psnr_masked,
     ssim_masked,
 )
-from neural_sdf.evaluation.meshes import MeshMetrics, compare_meshes
+from neural_sdf.evaluation.meshes import CHAMFER, MeshMetrics, compare_meshes
 from neural_sdf.evaluation.views import evaluate_view
 
 __all__ = [
+    "CHAMFER",
     "MeshMetrics",
     "compare_meshes",
     "comparison",

@@ -12,6 +12,11 @@ from jaxtyping import Float
 from neural_sdf.export import Mesh, as_trimesh
 from neural_sdf.mistake import Mistake
 
+# Said beside the figure, since the word has several meanings.
+CHAMFER = (
+    "chamfer is the mean of the two directed means of the distance from points of one surface to"
+    " the other, not squared; tools that add the two say twice as much"
+)
 FSCORE_SHARE = 0.01  # of the reference's bounding-box diagonal: the F-score's distance
 
 
@@ -19,7 +24,7 @@ class MeshMetrics(NamedTuple):
     """How far two surfaces are apart; lengths in the units of the meshes.
 
     Attributes:
-        chamfer: mean of the two directions' mean distances.
+        chamfer: see `CHAMFER`.
         chamfer_relative: the same over the diagonal of the reference's bounding box.
         fscore: harmonic mean of the shares of either surface within 1 % of that diagonal of the
             other (Knapitsch et al. 2017), in [0, 1].
@@ -51,6 +56,9 @@ def compare_meshes(
         Mistake: if either has no area.
     """
     ours, theirs = _solid(mesh, "the mesh"), _solid(reference, "the reference")
+    middle = theirs.bounds.mean(axis=0)
+    for solid in (ours, theirs):  # no digit goes to where in the world they are
+        solid.apply_translation(-middle)
     accuracy, accuracy_cosine = _distances(ours, theirs, num_samples, seed)
     completeness, completeness_cosine = _distances(theirs, ours, num_samples, seed + 1)
     chamfer = (accuracy.mean() + completeness.mean()) / 2

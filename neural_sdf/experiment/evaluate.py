@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_sdf.evaluation import compare_meshes, evaluate_view
+from neural_sdf.evaluation import CHAMFER, compare_meshes, evaluate_view
 from neural_sdf.experiment.workdir import load_same_scene, load_trained
 from neural_sdf.export import extract_mesh, read_mesh, to_world
 from neural_sdf.launch import check_backend
@@ -83,6 +83,8 @@ def evaluate(
         metrics |= compare_meshes(to_world(mesh, trained.world_from_scene), truth)._asdict()
     write_json(folder / "metrics.json", metrics)
     print(_sentence({k: v for k, v in metrics.items() if k != "per_view"}))
+    if truth is not None:
+        print(CHAMFER)
     print(f"evaluation: {folder / 'metrics.json'} and a strip of images a view beside it")
     return metrics
 

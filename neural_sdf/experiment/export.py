@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from neural_sdf.experiment.workdir import load_trained
@@ -16,11 +17,13 @@ from neural_sdf.export import (
     colour_vertices,
     describe,
     extract_mesh,
+    read_mesh,
     require_writer,
     share_on_sphere,
     to_world,
     write_mesh,
 )
+from neural_sdf.geometry import coordinates
 from neural_sdf.launch import check_backend
 
 
@@ -29,7 +32,8 @@ def export_mesh(
 ) -> MeshSummary:
     """Writes the trained surface, coloured, in the photos' world frame, and prints what it is like.
 
-    The colour of a vertex is the radiance along its normal.
+    The colour of a vertex is the radiance along its normal. What is printed and given is said of
+    the file, read back.
 
     Args:
         workdir: of `train`.
@@ -38,7 +42,8 @@ def export_mesh(
         step: of the checkpoint; the latest if None.
 
     Raises:
-        Mistake: an unknown suffix, no such workdir or checkpoint, or a field without a surface.
+        Mistake: an unknown suffix, or one that cannot hold the world's coordinates; no such workdir
+            or checkpoint, or a field without a surface.
     """
     check_backend()
     output = Path(output)
@@ -57,15 +62,14 @@ def export_mesh(
     on_sphere = share_on_sphere(mesh)
     mesh = to_world(mesh, trained.world_from_scene)
     write_mesh(output, mesh)
-    summary = describe(mesh)
+    summary = describe(read_mesh(output))
     print(f"{output}: {_mesh_sentence(summary, on_sphere)}")
     return summary
 
 
 def _mesh_sentence(summary: MeshSummary, on_sphere: float) -> str:
-    corners = " to ".join(
-        "(" + ", ".join(f"{x:.4g}" for x in corner) + ")" for corner in summary[-2:]
-    )
+    size = max(np.subtract(summary.upper, summary.lower))
+    corners = " to ".join(f"({coordinates(corner, size)})" for corner in summary[-2:])
     cut = f"; {on_sphere:.1%} of it lies on the bounding sphere" if on_sphere else ""
     return (
         f"{summary.num_vertices} vertices, {summary.num_faces} faces, "

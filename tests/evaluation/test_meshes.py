@@ -126,3 +126,11 @@ def test_an_empty_mesh_is_refused_by_name(empty):
         compare_meshes(empty, icosphere())
     with pytest.raises(ValueError, match="the reference has no area"):
         compare_meshes(icosphere(), empty)
+
+
+@pytest.mark.parametrize("place", [(500_000.0, 4_600_000.0, 120.0), (4.2e6, 1.7e5, 4.8e6)])
+def test_no_digit_goes_to_where_in_the_world_the_meshes_are(place):
+    here = icosphere(1.0, place)
+    assert compare_meshes(here, here, num_samples=NUM_SAMPLES).chamfer < 1e-13
+    metrics = compare_meshes(icosphere(0.93, place), here, num_samples=NUM_SAMPLES)
+    assert metrics.chamfer == pytest.approx(0.07, rel=0.01)
