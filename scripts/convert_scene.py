@@ -45,7 +45,7 @@ def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
     from neural_sdf.machine.files import new_folder
     from neural_sdf.masking import MASKING, mask_sheet
-    from neural_sdf.photos import FORMATS, load_scene, write_scene
+    from neural_sdf.photos import FORMATS, load_photos, load_scene, load_to_mask, write_scene
     from neural_sdf.photos.write import require_writer
     from neural_sdf.scenes.frame import in_scene_frame
 
@@ -58,7 +58,8 @@ def main() -> None:
         )
     require_writer(TO.value)
     new_folder(OUTPUT.value)  # refuses what is there before any long work
-    scene = load_scene(
+    load = {"given": load_scene, "background": load_photos, "hull": load_to_mask}[MASKS.value]
+    scene = load(
         PATH.value,
         format=FORMAT.value,
         cameras=CAMERAS.value,

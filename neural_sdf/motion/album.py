@@ -18,17 +18,20 @@ from jaxtyping import Bool, UInt8
 
 from neural_sdf.machine.files import as_png
 from neural_sdf.mistake import Mistake
+from neural_sdf.photos.files.capture import same_shape
 from neural_sdf.photos.files.findings import listed, names
-from neural_sdf.photos.files.folder import PHOTO_SUFFIXES, list_photos, pair_masks
+from neural_sdf.photos.files.folder import PHOTO_SUFFIXES, list_photos
 from neural_sdf.photos.files.images import (
-    LUMA,
     ImageError,
     alpha_of,
     on_background,
     read_shown,
     read_upright,
 )
+from neural_sdf.photos.files.mask_values import read_mask
+from neural_sdf.photos.files.masks import pair_masks
 from neural_sdf.photos.files.reduction import box_average
+from neural_sdf.photos.files.views import fitted
 from neural_sdf.photos.write import file_names
 
 FEWEST = 3  # photos that cameras can be found for
@@ -91,15 +94,17 @@ def read_album(folder: Path, masks: Path | None = None) -> list[Photo]:
     if masks is None:
         return photos
     _require_folder(masks, "masks")
-    files = pair_masks(masks, [Path(path.name) for path in paths])
-    missing = sorted({file.name for file in files if not file.is_file() or files.count(file) > 1})
-    if missing:
+    found = pair_masks(masks, paths)
+    bare = [p.name for p, m in zip(paths, found.paths, strict=True) if not (m and m.is_file())]
+    if bare:
+        unused = [path.name for path in found.unused]
+        others = f", and not used {names(unused)}" * bool(unused)
         raise Mistake(
-            f"masks {names(missing)} are not in {masks}, or there for two photos; expected one for"
+            f"photos {names(bare)} have no mask of their own in {masks}{others}; expected one for"
             f" each of the {len(photos)} photos, of the same name or as many in the same order; set"
             " <masks>"
         )
-    return [photo._replace(mask=file) for photo, file in zip(photos, files, strict=True)]
+    return [photo._replace(mask=file) for photo, file in zip(photos, found.paths, strict=True)]
 
 
 def write_album(photos: Sequence[Photo], factor: int, folder: Path) -> list[str]:
@@ -193,15 +198,14 @@ def _reduced(
     if inside is not None and inside.min() == 1:
         inside = None  # some programs always write an alpha channel
     if photo.mask is not None:
-        mask = read_upright(photo.mask)
-        alpha = alpha_of(mask)
-        inside = on_background(mask, 1.0) @ LUMA / 255 if alpha is None else alpha
-        if inside.shape != rgb.shape[:2]:
+        mask, (height, width, _) = read_mask(photo.mask), rgb.shape
+        if not same_shape(mask.shape, (height, width)):
             raise ImageError(
                 "wrong-size",
-                f"mask {photo.mask} has {inside.shape[1]}x{inside.shape[0]} pixels, its photo"
-                f" {rgb.shape[1]}x{rgb.shape[0]}; expected the same; write the mask anew",
+                f"mask {photo.mask} has {mask.shape[1]}x{mask.shape[0]} pixels, its photo"
+                f" {width}x{height}; expected the same shape; write the mask anew",
             )
+        inside = fitted(mask, (height, width))
     pixels = np.rint(box_average(rgb, factor)).astype(np.uint8)
     return pixels, None if inside is None else box_average(inside, factor) > 0.5
 

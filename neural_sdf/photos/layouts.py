@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neural_sdf.mistake import Mistake
-from neural_sdf.photos.files.capture import Capture
-from neural_sdf.photos.files.findings import Finding
+from neural_sdf.photos.files.capture import Capture, image_path
+from neural_sdf.photos.files.findings import Finding, listed
 from neural_sdf.photos.files.folder import find_set
+from neural_sdf.photos.files.masks import Masks, find_masks, shows_background
 from neural_sdf.photos.formats import FORMATS
 from neural_sdf.scenes.cup import SHOOTS
 
@@ -75,4 +77,57 @@ def read_capture(path: str | Path, *, format: str, cameras: str) -> Capture:
             if the folder or its camera file is missing.
     """
     name = next(recognise(path, format))
-    return FORMATS[name].read(find_set(path), cameras)
+    folder = find_set(path)
+    return with_masks(folder, _with_names(folder, FORMATS[name].read(folder, cameras)))
+
+
+def with_masks(folder: Path, capture: Capture) -> Capture:
+    """A capture with the masks that its layout does not name, found in the set's folder."""
+    views = list(capture.views)
+    bare = [i for i, v in enumerate(views) if v.mask is None and isinstance(v.image, Path)]
+    if not bare:
+        return capture
+    images = [image_path(views[i].image) for i in bare]
+    files = (file for v in views for file in (v.image, v.mask))
+    taken = {file for file in files if isinstance(file, Path)}
+    masks = find_masks(folder, images, taken)
+    for i, mask in zip(bare, masks.paths, strict=True):
+        is_inverted = mask is not None and shows_background(mask.relative_to(folder))
+        views[i] = views[i]._replace(mask=mask, mask_shows_background=is_inverted)
+    told = _unused_masks(folder, masks)
+    return capture._replace(views=tuple(views), findings=(*capture.findings, *told))
+
+
+def _unused_masks(folder: Path, masks: Masks) -> Iterator[Finding]:
+    """Files that are masks by their names, and no photo's."""
+    if not masks.unused:
+        return
+    told = []
+    for path in masks.unused:
+        photos = [p.relative_to(folder).as_posix() for p in masks.doubtful.get(path, ())]
+        whose = f" (of {' or '.join(photos[:3])}?)" * bool(photos)
+        told.append(f"{path.relative_to(folder).as_posix()}{whose}")
+    yield Finding(
+        "unused-masks",
+        "note" if all(masks.paths) else "warning",
+        f"{len(masks.unused)} files that are masks by their names are not used: {listed(told)};"
+        " expected a mask to be called like one photo, and to lie in a folder of the same name"
+        " where photos lie in several",
+        "rename those that should be used",
+    )
+
+
+def _with_names(folder: Path, capture: Capture) -> Capture:
+    """Views of names of their own: where two are alike, with their photos' suffixes or numbers."""
+    views, taken = list(capture.views), set()
+    times = Counter(view.name for view in views)
+    for i, view in enumerate(views):
+        name, suffix = view.name, Path(str(view.image)).suffix
+        if times[name] > 1 and suffix:
+            name = f"{name}_{suffix.removeprefix('.')}"
+        number = 2
+        while name in taken:
+            name, number = f"{view.name}_{number}", number + 1
+        taken.add(name)
+        views[i] = view._replace(name=name)
+    return capture._replace(views=tuple(views))

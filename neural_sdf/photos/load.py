@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from neural_sdf.geometry import Similarity
+from neural_sdf.mistake import Doubt, Mistake
+from neural_sdf.photos.files.capture import Capture, Header
 from neural_sdf.photos.files.findings import DataError, Report, settle_but_masks
 from neural_sdf.photos.files.folder import find_set
 from neural_sdf.photos.inspection import cameras, checks
 from neural_sdf.photos.inspection.diagnosis import diagnose
+from neural_sdf.photos.inspection.outlines import boundless
 from neural_sdf.photos.inspection.readings import Views
 from neural_sdf.photos.layouts import read_capture
 from neural_sdf.photos.outlines.region import Region, find_region, given_region
@@ -24,6 +29,10 @@ from neural_sdf.photos.views import Found, find_views, report_all, usable_views
 from neural_sdf.scenes.cup import SHOOTS, Shoot, synthetic_scene
 from neural_sdf.scenes.frame import in_frame
 from neural_sdf.scenes.scene import Scene, Source, view_masks
+
+NO_OUTLINES = (  # findings of masks that are no outlines
+    *("full-masks", "empty-masks", "boundless-masks", "shared-masks", "some-masks"),
+)
 
 
 class Opened(NamedTuple):
@@ -61,6 +70,37 @@ def load_scene(path: str | Path, **settings: Any) -> Scene:
     return open_scene(path, **settings).read()
 
 
+def load_to_mask(path: str | Path, **settings: Any) -> Scene:
+    """As `load_scene`, for masks to be made: those of the set are left out if they say nothing.
+
+    Raises:
+        Mistake: as `load_scene`.
+    """
+    try:
+        return load_scene(path, **settings)
+    except DataError as error:
+        if error.finding.code not in NO_OUTLINES:
+            raise
+        warnings.warn(Doubt(f"{error.finding.message}; the set's masks are left out"), stacklevel=2)
+        return load_photos(path, **settings)
+
+
+def load_photos(path: str | Path, **settings: Any) -> Scene:
+    """As `load_scene`, but without the set's files of masks, which may say nothing.
+
+    Raises:
+        Mistake: as `load_scene`.
+    """
+    chosen = read_settings(settings)
+    if chosen.format in SHOOTS:
+        return load_scene(path, **settings)
+    return _open(path, chosen, _unmasked).read()
+
+
+def _unmasked(capture: Capture) -> Capture:
+    return capture._replace(views=tuple(view._replace(mask=None) for view in capture.views))
+
+
 def open_scene(path: str | Path, **settings: Any) -> Opened:
     """Does all of `load_scene` but reading pixels, which takes time and memory.
 
@@ -77,12 +117,23 @@ def open_scene(path: str | Path, **settings: Any) -> Opened:
         shoot = _reduced(SHOOTS[chosen.format], chosen.downscale)
         make = functools.partial(synthetic_scene, shoot)
         return Opened(_shoot_memory(shoot), shoot.num_views, make)
+    return _open(path, chosen, lambda capture: capture)
+
+
+def _open(path: str | Path, chosen: Settings, change: Callable[[Capture], Capture]) -> Opened:
     given_region(chosen.centre, chosen.radius, chosen.box)
     folder = find_set(path)
-    capture = read_capture(path, format=chosen.format, cameras=chosen.cameras)
+    capture = change(read_capture(path, format=chosen.format, cameras=chosen.cameras))
     usable = usable_views(
         folder, capture, skip_missing=chosen.skip_missing, report=settle_but_masks
     )
+    if not usable.views:
+        raise Mistake(
+            f"no photo of {folder} is left, of {len(capture.views)} views in its files; expected"
+            " some whose photos are there",
+            setting="path",
+            remedy="mend the names in the file of cameras",
+        )
     found = find_views(folder, capture, usable, chosen)
     memory = photo_memory(found.views, found.headers, found.pinholes, downscale=chosen.downscale)
 
@@ -117,11 +168,14 @@ def read_scene(found: Found, settings: Settings, report: Report) -> Scene | None
     )
     if report_all(report, checks.unreadable_images(photos.errors)):
         return None
+    found = _without_opaque(found, photos)
+    report_all(report, checks.absent_masks(found.views, dict(_named_headers(found))))
     scene = _in_world(found, photos)
     masks = view_masks(scene) if scene.source.has_masks else []
     poses, names = np.asarray(scene.scene_from_camera), scene.source.names
     compared = Views(names, found.order, masks, photos.intrinsics, poses)
     blocked = report_all(report, diagnose(compared))
+    blocked = blocked or report_all(report, boundless(masks))
     try:
         region = _region(found, compared, photos, settings)
     except DataError as error:
@@ -135,6 +189,21 @@ def read_scene(found: Found, settings: Settings, report: Report) -> Scene | None
         if masks:
             report_all(report, cameras.object_outside(masks, photos.intrinsics, poses))
     return scene
+
+
+def _without_opaque(found: Found, photos: Photos) -> Found:
+    """Alpha channels that are opaque in all photos are none: screenshots have such."""
+    has_alpha = [
+        v.mask is None and h.has_alpha for v, h in zip(found.views, found.headers, strict=True)
+    ]
+    whole = [bool(photos.mask[a:b].all()) for a, b in itertools.pairwise(photos.offsets)]
+    if not all(w for w, alpha in zip(whole, has_alpha, strict=True) if alpha):
+        return found
+    return found._replace(headers=[header._replace(has_alpha=False) for header in found.headers])
+
+
+def _named_headers(found: Found) -> Iterator[tuple[str, Header]]:
+    return zip((view.name for view in found.views), found.headers, strict=True)
 
 
 def _in_world(found: Found, photos: Photos) -> Scene:

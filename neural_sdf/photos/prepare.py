@@ -21,7 +21,7 @@ from neural_sdf.photos.files.capture import View
 from neural_sdf.photos.files.findings import settle_but_masks
 from neural_sdf.photos.files.folder import find_set
 from neural_sdf.photos.files.images import ImageError, photo_file
-from neural_sdf.photos.files.lens import Lens
+from neural_sdf.photos.files.lens_models import OpenCV
 from neural_sdf.photos.files.views import mask_file
 from neural_sdf.photos.formats.dataset import CHECKSUMS, check_files, checksums
 from neural_sdf.photos.layouts import read_capture
@@ -31,6 +31,8 @@ from neural_sdf.photos.views import usable_views
 VERSION = (
     "1.0.0"  # of what a record holds; the first number changes when old readers cannot read it
 )
+
+COEFFICIENTS = len(OpenCV._fields)  # of a lens; no model has more
 
 
 class PosedScene(tfds.core.GeneratorBasedBuilder):
@@ -66,7 +68,8 @@ class PosedScene(tfds.core.GeneratorBasedBuilder):
                     "mask_from": tfds.features.Text(),  # "file", "alpha" or "none"
                     "intrinsics": numbers(3, 3),
                     "world_from_camera": numbers(4, 4),
-                    "lens": numbers(len(Lens._fields)),
+                    "lens": numbers(COEFFICIENTS),
+                    "lens_model": tfds.features.Text(),
                     "size": tfds.features.Tensor(shape=(2,), dtype=np.int64),
                     "is_test": np.bool_,
                 }
@@ -95,18 +98,21 @@ def record(view_id: int, view: View, *, mask_shows: str) -> dict[str, Any]:
     """What a dataset holds of a view; images as files, which plain TFDS decodes."""
     mask = mask_file(view, mask_shows=mask_shows)
     blank = np.full((1, 1), 255, np.uint8)
+    lens = view.lens or OpenCV()
+    coefficients = tuple(lens)
     kind = "none" if mask is None else "alpha" if view.mask is None else "file"
     return {
         "view_id": view_id,
         "name": view.name,
         "file": view.image.name,
         "origin": view.origin,
-        "image": photo_file(view.image),
+        "image": photo_file(view.image, view.is_turned),
         "mask": as_png(blank) if mask is None else mask,
         "mask_from": kind,
         "intrinsics": view.intrinsics,
         "world_from_camera": view.world_from_camera,
-        "lens": np.array(view.lens or Lens(), np.float64),
+        "lens": np.array([*coefficients, *[0.0] * (COEFFICIENTS - len(coefficients))], np.float64),
+        "lens_model": type(lens).__name__,
         "size": np.array(view.size or (0, 0)),
         "is_test": view.is_test,
     }

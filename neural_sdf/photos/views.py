@@ -13,6 +13,7 @@ from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Header, View
 from neural_sdf.photos.files.findings import Finding, Report
 from neural_sdf.photos.files.views import Pinhole, pinhole_cameras
+from neural_sdf.photos.fitting import fit
 from neural_sdf.photos.inspection import cameras, checks
 from neural_sdf.photos.settings import Settings
 
@@ -79,15 +80,23 @@ def usable_views(folder: Path, capture: Capture, *, skip_missing: bool, report: 
         report: told every finding; views with an error are left out if it goes on.
     """
     views = list(capture.views)
+    report_all(report, capture.findings)
     report_all(report, checks.missing_files(views, folder, skip=skip_missing))
     if not any(view.is_test for view in views):  # else some are left out on purpose
-        report_all(report, checks.unused_photos(views))
+        report_all(report, checks.unused_photos(views, folder))
+    report_all(report, checks.repeated_photos(views))
+    views = _without(views, report_all(report, checks.shared_masks(views)))
     views = [v for v in views if v.image.is_file() and (v.mask is None or v.mask.is_file())]
     photos, masks, unreadable = checks.open_files(views)
     views = _without(views, report_all(report, unreadable))
+    views, photos, told, turned = fit(views, photos)
+    report_all(report, told)
+    views = _without(views, report_all(report, checks.unreadable_images(turned)))
     views = _without(views, report_all(report, checks.wrong_sizes(views, photos, masks)))
+    report_all(report, checks.resized_masks(views, photos, masks))
     views = _without(views, report_all(report, checks.absent_masks(views, photos)))
     bad = report_all(report, cameras.bad_intrinsics(views, photos))
+    report_all(report, cameras.off_centre(_without(views, bad), photos))
     pinholes = pinhole_cameras(_without(views, bad), photos)
     bad |= report_all(report, cameras.bad_lenses(_without(views, bad), photos, pinholes))
     bad |= report_all(report, cameras.bad_poses(views))

@@ -161,6 +161,34 @@ def write_projections(folder: Path, photos: Photos) -> None:
         (folder / f"txt/{Path(name).stem}.txt").write_text(text)
 
 
+def write_sdfstudio(folder: Path, photos: Photos) -> None:
+    """The box of the scene is SDFStudio's own volume, in which the object need not be."""
+    names = _write_images(folder, photos, "", "foreground_mask")
+    intrinsics = np.eye(4)
+    intrinsics[:3, :3] = K
+    frames = [
+        {
+            "rgb_path": name,
+            "foreground_mask": f"foreground_mask/{name}",
+            "camtoworld": pose.tolist(),
+            "intrinsics": intrinsics.tolist(),
+        }
+        for name, pose in zip(names, photos.poses, strict=True)
+    ]
+    box = {"aabb": [[-1, -1, -1], [1, 1, 1]], "near": 0.5, "far": 4.5, "radius": 1.0}
+    document = {"camera_model": "OPENCV", "height": SIZE, "width": SIZE, "scene_box": box}
+    (folder / "meta_data.json").write_text(json.dumps({**document, "frames": frames}))
+
+
+def write_nsvf(folder: Path, photos: Photos) -> None:
+    """Without a box, which would be the region."""
+    names = _write_images(folder, photos, "rgb", "masks")
+    (folder / "pose").mkdir()
+    for name, pose in zip(names, photos.poses, strict=True):
+        (folder / f"pose/{Path(name).stem}.txt").write_text(_spelled(pose.ravel()))
+    (folder / "intrinsics.txt").write_text(f"{FOCAL} {SIZE / 2} {SIZE / 2} 0.\n0. 0. 0.\n")
+
+
 class Layout(NamedTuple):
     """How the scene is written, and the files of it that hold cameras."""
 
@@ -177,6 +205,8 @@ LAYOUTS = {
     "llff": Layout(write_llff, ("poses_bounds.npy",)),
     "blended_mvs": Layout(write_blended_mvs, ("cams/003_cam.txt",)),
     "middlebury": Layout(write_middlebury, ("ball_par.txt",)),
+    "sdfstudio": Layout(write_sdfstudio, ("meta_data.json",)),
+    "nsvf": Layout(write_nsvf, ("pose/003.txt", "intrinsics.txt")),
     "projections": Layout(write_projections, ("txt/003.txt",)),
 }
 

@@ -68,6 +68,13 @@ def each_photo(function):
     return lambda s: [s.change(s.photo(i), function) for i in range(VIEWS)]
 
 
+def all_but_a_corner(image):
+    """White but for a corner, as masks that say what to ignore are."""
+    white = image.point(lambda _: 255)
+    white.paste(0, (0, 70, 30, 96))
+    return white
+
+
 def inverted(image):
     return image.point(lambda value: 255 - value)
 
@@ -177,14 +184,41 @@ FAULTS = {
         {"unreadable-images"},
     ),
     "a photo is no image": (lambda s: s.photo(3).write_text("photo"), {"unreadable-images"}),
+    "a photo has another shape": (
+        lambda s: s.change(s.photo(3), lambda image: image.resize((48, 40))),
+        {"wrong-size"},
+    ),
+    "a mask has another shape": (
+        lambda s: s.change(s.mask(3), lambda image: image.resize((48, 40))),
+        {"wrong-size"},
+    ),
     "a photo has another size": (
         lambda s: s.change(s.photo(3), lambda image: image.resize((48, 48))),
-        {"wrong-size"},
+        {"scaled-cameras", "scaled-masks"},
     ),
     "a mask has another size": (
         lambda s: s.change(s.mask(3), lambda image: image.resize((48, 48))),
-        {"wrong-size"},
+        {"scaled-masks"},
     ),
+    "one mask is named for all": (
+        lambda s: [frame.update(mask_path=s.frames[0]["mask_path"]) for frame in s.frames],
+        {"shared-masks"},
+    ),
+    "all masks are white": (each_mask(lambda image: image.point(lambda _: 255)), {"full-masks"}),
+    "masks show a corner to ignore": (each_mask(all_but_a_corner), {"boundless-masks"}),
+    "a frame is there twice": (
+        lambda s: s.frames.append(s.frames[3]),
+        {"repeated-photos", "duplicate-poses"},
+    ),
+    "a frame has no pose": (
+        lambda s: s.frames[3].pop("transform_matrix"),
+        {"unplaced-photos", "unused-photos"},
+    ),
+    "a name has another suffix": (
+        lambda s: s.frames[3].update(file_path=s.frames[3]["file_path"].replace("png", "JPG")),
+        {"respelled-files"},
+    ),
+    "a key is not known": (lambda s: s.frames[3].update(shutter=0.1), {"unread-keys"}),
     "a photo is turned by EXIF": (saved_as_jpeg(3, exif=turned()), {"exif-rotation"}),
     "a photo is CMYK": (saved_as_jpeg(3, mode="CMYK"), {"colour-mode"}),
     "a mask is black": (
@@ -200,7 +234,11 @@ FAULTS = {
     "all masks are inverted": (each_mask(inverted), {"inverted-masks"}),
     "a mask is displaced": (lambda s: s.change(s.mask(3), moved(8)), {"misaligned-masks"}),
     "all masks are displaced": (each_mask(moved(-5)), {"misaligned-masks"}),
-    "a pose has a scale": (one_pose(3, lambda p: p @ np.diag([2.0, 2, 2, 1])), {"not-rigid"}),
+    "a pose has a scale": (
+        one_pose(3, lambda p: p @ np.diag([2.0, 2, 2, 1])),
+        {"scaled-rotations"},
+    ),
+    "a pose is stretched": (one_pose(3, lambda p: p @ np.diag([2.0, 1, 1, 1])), {"not-rigid"}),
     "a pose is a mirror image": (
         one_pose(3, lambda p: p @ np.diag([1.0, -1, 1, 1])),
         {"not-rigid"},
@@ -239,10 +277,13 @@ FAULTS = {
     "all cameras are on one side": (one_half, {"one-sided"}),
     "there are no masks": (without_masks(range(VIEWS)), {"no-masks", "few-matches"}),
     "some masks are missing": (without_masks([3, 8]), {"some-masks"}),
-    "a principal point is outside": (lambda s: s.frames[3].update(cx=500.0), {"bad-intrinsics"}),
+    "a principal point is outside": (lambda s: s.frames[3].update(cx=5000.0), {"bad-intrinsics"}),
     "a lens leaves nothing": (lambda s: s.frames[3].update(k1=-1e6), {"bad-lens"}),
     "a camera is no number": (lambda s: s.frames[3].update(fl_x="wide"), {"unreadable-cameras"}),
-    "a path leads out": (lambda s: s.frames[3].update(file_path="../x"), {"unreadable-cameras"}),
+    "a path leads out": (
+        lambda s: s.frames[3].update(file_path="../x"),
+        {"missing-files", "unused-photos"},
+    ),
 }
 
 
@@ -281,7 +322,7 @@ def test_several_faults_are_found_at_once(cup):
     spoilt = Set(cup)
     spoilt.photo(2).unlink()
     spoilt.photo(5).write_text("photo")
-    spoilt.change(spoilt.mask(9), lambda image: image.resize((48, 48)))
+    spoilt.change(spoilt.mask(9), lambda image: image.resize((48, 40)))
     spoilt.change(spoilt.mask(12), inverted)
     found = {finding.code: finding.views for finding in inspect_scene(cup).findings}
     assert found == {

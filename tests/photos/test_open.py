@@ -10,7 +10,7 @@ import pytest
 
 from neural_sdf.photos import load_scene, open_scene
 from neural_sdf.photos.files import views as views_module
-from neural_sdf.photos.files.lens import Lens
+from neural_sdf.photos.files.lens_models import OpenCV
 from neural_sdf.photos.prepare import prepare_dataset
 from neural_sdf.photos.settings import Settings
 from tests.photos.layouts import LAYOUTS, take_photos
@@ -102,7 +102,7 @@ def test_the_window_of_a_lens_is_found_once_for_each_camera(
         views_module.lenses, "window", lambda lens, *rest: found.append(lens) or window(lens, *rest)
     )
     load_scene(transforms_folder)
-    assert sorted(found) == [Lens(k1=0.01 + 0.001 * i) for i in range(num_cameras)]
+    assert sorted(found) == [OpenCV(k1=0.01 + 0.001 * i) for i in range(num_cameras)]
 
 
 @pytest.mark.parametrize("format", ["auto", "synthetic"])

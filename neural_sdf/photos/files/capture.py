@@ -17,10 +17,11 @@ from jaxtyping import Float64
 
 from neural_sdf.geometry import Similarity
 from neural_sdf.mistake import Mistake
-from neural_sdf.photos.files.findings import names
-from neural_sdf.photos.files.lens import Lens
+from neural_sdf.photos.files.findings import Finding, names
+from neural_sdf.photos.files.lens_models import Lens, OpenCV
 
 FARTHEST = 1e6  # focal length over photo side, or the other way round
+FARTHEST_CENTRE = 10.0  # of the principal point from the photo's middle, sides; photos may be cut
 RIGID_TOLERANCE = 1e-3  # of RᵀR from the identity; a file rounded to four decimals passes
 
 
@@ -59,11 +60,19 @@ def image_path(image: ImageFile) -> Path:
 
 
 class Header(NamedTuple):
-    """What an image file says before its pixels: size in pixels, and whether it has alpha."""
+    """What an image file says before its pixels.
+
+    Attributes:
+        height: pixels, as stored.
+        width: pixels, as stored.
+        has_alpha: whether it has an alpha channel.
+        orientation: in EXIF, 1 to 8; from 5 the photo is shown on its side.
+    """
 
     height: int
     width: int
     has_alpha: bool
+    orientation: int = 1
 
 
 class View(NamedTuple):
@@ -80,6 +89,9 @@ class View(NamedTuple):
         is_test: whether the layout keeps this view for testing.
         lens: how the photo is distorted; None if it is not.
         header: of the photo, where the reader had to look; None where it had not.
+        mask_shows_background: whether the mask is known to be bright off the object.
+        is_turned: whether the camera is that of the photo as its EXIF says that it is shown, and
+            not as it is stored; None where nobody knows.
     """
 
     name: str
@@ -92,6 +104,8 @@ class View(NamedTuple):
     is_test: bool = False
     lens: Lens | None = None
     header: Header | None = None
+    mask_shows_background: bool = False
+    is_turned: bool | None = None
 
 
 class Capture(NamedTuple):
@@ -103,11 +117,13 @@ class Capture(NamedTuple):
             does not say.
         points: sparse points of the surface in world units, as structure from motion leaves them,
             [N, 3]; None where the layout has none.
+        findings: what the reader decided that the files left open.
     """
 
     views: tuple[View, ...]
     world_from_scene: Similarity | None = None
     points: Float64[np.ndarray, "N 3"] | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 class Format(NamedTuple):
@@ -141,12 +157,25 @@ def view_name(folder: Path, image: Path) -> str:
     return "_".join(image.relative_to(folder).with_suffix("").parts)
 
 
-def refuse_skew(views: Sequence[View], layout: str) -> None:
+def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether a size in pixels is another times one number, to within a pixel a side."""
+    least = max((a - 1) / b for a, b in zip(size, other, strict=True))
+    most = min((a + 1) / b for a, b in zip(size, other, strict=True))
+    return least <= most
+
+
+def refuse_unwritable(views: Sequence[View], layout: str) -> None:
     """Stops a writer at cameras that its layout cannot hold.
 
     Raises:
-        Mistake: if the K of any view has skew.
+        Mistake: if the K of any view has skew, or its lens is not OpenCV's.
     """
+    strange = [view.name for view in views if view.lens and not isinstance(view.lens, OpenCV)]
+    if strange:
+        raise Mistake(
+            f"cameras {names(strange)} have a lens that {layout} files are not written with here;"
+            " expected none, or OpenCV's; undo the distortion first"
+        )
     skewed = [v.name for v in views if abs(v.intrinsics[0, 1]) > 1e-9 * v.intrinsics[0, 0]]
     if skewed:
         raise Mistake(
@@ -158,10 +187,12 @@ def refuse_skew(views: Sequence[View], layout: str) -> None:
 def pose_from_extrinsics(
     rotation: Float64[np.ndarray, "3 3"], translation: Float64[np.ndarray, "3"]
 ) -> Float64[np.ndarray, "4 4"]:
-    """world_from_camera of the world to camera map x -> R x + t."""
+    """world_from_camera of the world to camera map x -> R x + t; R may have a scale."""
+    scale2 = np.cbrt(np.linalg.det(rotation)) ** 2
+    inverse = rotation.T / scale2 if abs(scale2 - 1) > RIGID_TOLERANCE < scale2 else rotation.T
     pose = np.eye(4)
-    pose[:3, :3] = rotation.T
-    pose[:3, 3] = -rotation.T @ translation
+    pose[:3, :3] = inverse
+    pose[:3, 3] = -inverse @ translation
     return pose
 
 
@@ -194,9 +225,10 @@ def intrinsics_fault(intrinsics: Float64[np.ndarray, "3 3"], height: int, width:
     shares = np.array([fx, fy]) / max(height, width)
     if not (shares.min() > 1 / FARTHEST and shares.max() < FARTHEST):
         return f"the focal lengths are fx {fx:.6g}, fy {fy:.6g}, expected positive pixels"
-    if not (0 <= cx <= width and 0 <= cy <= height):
+    sides = np.abs([cx / width - 0.5, cy / height - 0.5])
+    if not sides.max() <= FARTHEST_CENTRE:
         return (
-            f"the principal point ({cx:.6g}, {cy:.6g}) is outside the photo of {width}x{height},"
-            " expected inside"
+            f"the principal point ({cx:.6g}, {cy:.6g}) is {sides.max():.3g} sides from the middle"
+            f" of the photo of {width}x{height}, expected {FARTHEST_CENTRE:g} or less"
         )
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from neural_sdf.mistake import Mistake
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
 PHOTO_FOLDERS = ("image", "images", "rgb", "blended_images", "visualize")
-MASK_FOLDERS = ("mask", "masks", "silhouettes")
 LONGEST_PATH = 1024  # characters
 LONGEST_NAME = 240  # bytes of a file's name, so that a suffix may follow
 MOST_BYTES = 2**26  # of a file of cameras: a hundred thousand frames of json
@@ -45,11 +43,41 @@ def inside(folder: Path, name: Any, what: str) -> Path:
 
     Args:
         folder: of the scene.
-        name: as written in the file; relative, with slashes of either kind.
+        name: as written in the file; relative, or absolute into that folder, with slashes of either
+            kind.
         what: where it was written; for messages.
 
     Raises:
-        Mistake: if it is no path, absolute, or leads out of the folder.
+        Mistake: if it is no path, or leads out of the folder.
+    """
+    plain = plain_path(folder, name, what)
+    if leads_out(plain):
+        raise Mistake(
+            f"{what} is {name!r:.200}, which is outside {folder}; expected a path relative to that"
+            " folder and inside it; move the files there and write their paths so"
+        )
+    return folder / plain
+
+
+def inner_path(folder: Path, name: Any, what: str) -> Path:
+    """As `inside`, of a file that may be meant by its path on another computer.
+
+    What leads there and not into the folder (a drive, a root, folders above) is left out.
+    """
+    plain = plain_path(folder, name, what)
+    parts = [part for part in plain.parts if part not in ("..", plain.anchor)]
+    if parts and re.fullmatch("[A-Za-z]:", parts[0]):
+        del parts[0]
+    if not parts:
+        raise Mistake(f"{what} in {folder} is {name!r:.40}; expected the path of a file")
+    return Path(*parts)
+
+
+def plain_path(folder: Path, name: Any, what: str) -> Path:
+    """A path without detours: relative to the folder if it leads there.
+
+    Raises:
+        Mistake: if it is none, or too long.
     """
     if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_PATH:
         raise Mistake(f"{what} in {folder} is {name!a:.40}; expected the path of a file")
@@ -57,12 +85,15 @@ def inside(folder: Path, name: Any, what: str) -> Path:
     too_long = max((len(os.fsencode(part)) for part in plain.parts), default=0) > LONGEST_NAME
     if not plain.parts or too_long:
         raise Mistake(f"{what} in {folder} is {name!r:.40}; expected the path of a file")
-    if plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]:
-        raise Mistake(
-            f"{what} is {name!r:.200}, which is outside {folder}; expected a path relative to that"
-            " folder and inside it; move the files there and write their paths so"
-        )
-    return folder / plain
+    for whole in (folder.absolute(), folder.resolve()):
+        if plain.is_relative_to(whole) and plain != whole:
+            return plain.relative_to(whole)
+    return plain
+
+
+def leads_out(plain: Path) -> bool:
+    """Whether a path without detours leads out of the folder that it is put to."""
+    return plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]
 
 
 def read_bytes(path: Path, expected: str, most: int = MOST_BYTES) -> bytes:
@@ -111,57 +142,29 @@ def list_photos(folder: Path) -> list[Path]:
     """The photos of a folder in sorted order; none if it is not there."""
     if not folder.is_dir():
         return []
-    return sorted(file for file in folder.iterdir() if _is_photo(file))
+    return sorted(file for file in folder.iterdir() if is_photo(file))
 
 
 def photo_folder(folder: Path) -> Path | None:
-    """The folder of photos: one of the usual names, else the folder itself; None without photos."""
-    candidates = [*(folder / name for name in PHOTO_FOLDERS), folder]
+    """The folder of photos: one of the usual names, else the folder itself; None without photos.
+
+    Where all of those are without photos, `images_2`, `images_4` and their like stand in for
+    `images`, the larger photos first.
+    """
+    candidates = [*(folder / name for name in PHOTO_FOLDERS), *_reduced_folders(folder), folder]
     return next((place for place in candidates if list_photos(place)), None)
 
 
-def find_masks(folder: Path, images: Sequence[Path]) -> Sequence[Path | None]:
-    """The mask of each photo: of the same name in a folder of masks, or `photo.jpg.png` (COLMAP).
-
-    Where the folder has exactly as many masks as there are photos, and none has a photo's name,
-    they are paired in sorted order. A photo without a mask, where others have one, gets the path
-    where its mask is expected. Without a folder of masks there is None for each.
-    """
-    places = (folder / name for name in MASK_FOLDERS)
-    place = next((place for place in places if _all_photos(place)), None)
-    if place is None:
-        return [None] * len(images)
-    return pair_masks(place, [_without_folder(image.relative_to(folder)) for image in images])
+def _reduced_folders(folder: Path) -> list[Path]:
+    """Folders of photos made smaller by a factor, the smallest factor first."""
+    factors = {}
+    for place in folder.glob("images_*"):
+        factor = place.name.removeprefix("images_")
+        if factor.isascii() and factor.isdecimal():
+            factors[place] = int(factor)
+    return sorted(factors, key=lambda place: factors[place])
 
 
-def pair_masks(place: Path, inner: Sequence[Path]) -> list[Path]:
-    """As `find_masks`, of a folder of masks and the photos' paths inside their own folder."""
-    masks = _all_photos(place)
-    by_name = {mask.relative_to(place).with_suffix("").as_posix(): mask for mask in masks}
-    names = [[name.with_suffix("").as_posix(), name.as_posix(), name.stem] for name in inner]
-    found = [next((by_name[n] for n in these if n in by_name), None) for these in names]
-    if not any(found) and len(masks) == len(inner):
-        order = sorted(range(len(inner)), key=lambda i: inner[i])
-        paired = dict(zip(order, masks, strict=True))
-        return [paired[i] for i in range(len(inner))]
-    doubled = any(name.as_posix() in by_name for name in inner)  # photo.jpg.png
-    expected = [name.as_posix() if doubled else name.with_suffix("").as_posix() for name in inner]
-    return [
-        mask if mask is not None else place / f"{name}.png"
-        for name, mask in zip(expected, found, strict=True)
-    ]
-
-
-def _all_photos(folder: Path) -> list[Path]:
-    """The photos of a folder and of its folders, sorted."""
-    return sorted(file for file in folder.rglob("*") if _is_photo(file))
-
-
-def _is_photo(file: Path) -> bool:
+def is_photo(file: Path) -> bool:
     """By its name; hidden files are other programs' notes (macOS has one for each photo)."""
     return file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".")
-
-
-def _without_folder(path: Path) -> Path:
-    """A photo's path inside its folder of photos."""
-    return Path(*path.parts[1:]) if path.parts[0] in PHOTO_FOLDERS and path.parts[1:] else path

@@ -2,7 +2,8 @@
 
 Any 8-bit image becomes RGB: grey is expanded and a palette looked up. Of 16-bit values the high
 byte is kept. Transparency is straight alpha on the stored values: rgb · a + background · (1 − a).
-Files whose meaning would have to be guessed (CMYK, float, rotated by EXIF) are refused.
+Files whose meaning would have to be guessed (CMYK, float) are refused. `mask_values` has what a
+mask means.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Float32, UInt8
 from PIL import ExifTags, Image, ImageOps
 
 from neural_sdf.machine.files import as_png
@@ -25,7 +26,6 @@ from neural_sdf.photos.files.capture import Header, ImageFile, Stored
 
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's "grey value"
-HALF = 127.5  # of 255
 
 
 class ImageError(Mistake):
@@ -43,9 +43,8 @@ def read_header(path: ImageFile) -> Header:
     Raises:
         ImageError: if the file is not an image, or of a kind that is refused.
     """
-    with _opened(path) as image:
-        _refuse_rotation(image, path)
-        return Header(image.height, image.width, _has_alpha(image))
+    with opened(path) as image:
+        return Header(image.height, image.width, has_alpha(image), _orientation(image))
 
 
 def read_upright(path: Path) -> UInt8[np.ndarray, "H W c"]:
@@ -54,8 +53,8 @@ def read_upright(path: Path) -> UInt8[np.ndarray, "H W c"]:
     Raises:
         ImageError: if the file cannot be used.
     """
-    with _opened(path) as image:
-        return _decoded(ImageOps.exif_transpose(image))
+    with opened(path) as image:
+        return decoded(ImageOps.exif_transpose(image))
 
 
 class Shown(NamedTuple):
@@ -80,7 +79,7 @@ def read_shown(path: Path) -> Shown:
     Raises:
         ImageError: if the file is not an image, or of a kind that is refused.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         tags = image.getexif()
         settings = tags.get_ifd(ExifTags.IFD.Exif)
         is_lying = tags.get(ExifTags.Base.Orientation, 1) >= 5
@@ -101,7 +100,7 @@ def _length(value: Any) -> float | None:
     return length if 0 < length < float("inf") else None
 
 
-def photo_file(path: ImageFile) -> bytes:
+def photo_file(path: ImageFile, as_shown: bool | None = None) -> bytes:
     """A photo as a PNG or JPEG of 8-bit RGB or RGBA with the pixels that `read_pixels` reads.
 
     The file's own content where it is one.
@@ -109,42 +108,43 @@ def photo_file(path: ImageFile) -> bytes:
     Raises:
         ImageError: if it cannot be used.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         image.load()
-        _refuse_rotation(image, path)
         is_plain = image.format in ("PNG", "JPEG") and image.mode in ("RGB", "RGBA")
-        if is_plain and "transparency" not in image.info:
+        if is_plain and "transparency" not in image.info and _orientation(image) == 1:
             return path.content if isinstance(path, Stored) else path.read_bytes()
-        if _has_alpha(image):
-            return as_png(np.asarray(image.convert("RGBA")))
-    return as_png(read_pixels(path))
+    return as_png(read_pixels(path, as_shown))
 
 
-def read_pixels(path: ImageFile) -> UInt8[np.ndarray, "H W c"]:
+def read_pixels(path: ImageFile, as_shown: bool | None = None) -> UInt8[np.ndarray, "H W c"]:
     """The values as stored: RGB, or RGBA where the image has transparency.
 
-    Raises:
-        ImageError: if the file cannot be used.
-    """
-    with _opened(path) as image:
-        pixels = _decoded(image)
-        _refuse_rotation(image, path)  # after the pixels, behind which a PNG may carry EXIF
-    return pixels
-
-
-def read_mask(path: ImageFile) -> Bool[np.ndarray, "H W"]:
-    """True where the grey value is above half; what is transparent is background.
+    Args:
+        path: of the file.
+        as_shown: whether they are turned as EXIF says; None where nobody knows.
 
     Raises:
-        ImageError: if the file cannot be used.
+        ImageError: if the file cannot be used, or is to be turned and nobody knows.
     """
-    with _opened(path) as image:
-        if image.mode in EIGHT_BIT and not _has_alpha(image):
-            grey = np.asarray(image.convert("L"))
-        else:
-            grey = on_background(_decoded(image), 0.0) @ LUMA
-        _refuse_rotation(image, path)
-    return grey > HALF
+    with opened(path) as image:
+        pixels = decoded(image)
+        orientation = _orientation(image)  # after the pixels, behind which a PNG may carry EXIF
+        if orientation == 1 or as_shown is False:
+            return pixels
+        if as_shown is None:
+            raise rotated(path, orientation)
+        return decoded(ImageOps.exif_transpose(image))
+
+
+def rotated(path: ImageFile, orientation: int) -> ImageError:
+    """The error for a photo to be shown turned: its camera may mean it before or after that."""
+    return ImageError(
+        "exif-rotation",
+        f"image {path} has EXIF orientation {orientation}; expected 1, or a camera that declares"
+        " unequal width and height, which tell whether it means the pixels before or after the"
+        " turn; turn the pixels as the camera has them and delete the tag, e.g. with exiftool"
+        " -Orientation=",
+    )
 
 
 def alpha_of(pixels: UInt8[np.ndarray, "H W c"]) -> Float32[np.ndarray, "H W"] | None:
@@ -163,20 +163,21 @@ def on_background(
     return rgb + np.float32(255 * background) * (1 - alpha[..., None])
 
 
-def _decoded(image: Image.Image) -> UInt8[np.ndarray, "H W c"]:
-    """RGB, or RGBA where the image has transparency."""
+def decoded(image: Image.Image) -> UInt8[np.ndarray, "H W c"]:
+    """Pixels of an opened file: RGB, or RGBA where the image has transparency."""
     if image.mode in EIGHT_BIT:
-        return np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB"))
+        return np.asarray(image.convert("RGBA" if has_alpha(image) else "RGB"))
     high_byte = (np.asarray(image) >> 8).astype(np.uint8)
     return np.repeat(high_byte[..., None], 3, axis=-1)
 
 
-def _has_alpha(image: Image.Image) -> bool:
+def has_alpha(image: Image.Image) -> bool:
+    """Whether an opened file has transparency."""
     return "A" in image.getbands() or "transparency" in image.info
 
 
 @contextmanager
-def _opened(path: ImageFile) -> Iterator[Image.Image]:
+def opened(path: ImageFile) -> Iterator[Image.Image]:
     """An image file of a kind that is read; whatever Pillow meets inside it names the file."""
     try:
         file = io.BytesIO(path.content) if isinstance(path, Stored) else path
@@ -212,15 +213,9 @@ def _is_read(image: Image.Image) -> bool:
     return image.mode in EIGHT_BIT or sixteen_bit
 
 
-def _refuse_rotation(image: Image.Image, path: ImageFile) -> None:
-    """Stops at a photo to be shown turned: its camera may mean the stored pixels or the shown."""
+def _orientation(image: Image.Image) -> int:
+    """How the photo is to be shown: 1 as it is, to 8."""
     if image.format == "PNG" and "exif" not in image.info:
-        return  # getexif would decode all pixels to look behind them
+        return 1  # getexif would decode all pixels to look behind them
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation != 1:
-        raise ImageError(
-            "exif-rotation",
-            f"image {path} has EXIF orientation {orientation}; expected 1, since the camera does"
-            " not say whether it means the pixels before or after the turn; turn the pixels as the"
-            " camera has them and delete the tag, e.g. with exiftool -Orientation=",
-        )
+    return orientation if orientation in range(1, 9) else 1

@@ -1,12 +1,8 @@
 """Lens distortion, undone in the photos, so that every ray of a scene is a pinhole's.
 
-OpenCV's rational model takes the ideal image point (x, y) = (X/Z, Y/Z) to the photographed one:
-
-    r² = x² + y²,  f = (1 + k1 r² + k2 r⁴ + k3 r⁶) / (1 + k4 r² + k5 r⁴ + k6 r⁶)
-    x' = x f + 2 p1 x y + p2 (r² + 2 x²),   y' = y f + p1 (r² + 2 y²) + 2 p2 x y
-
 The undistorted photo has the same K as the photo, and shows the largest upright window whose every
-pixel was photographed. Only the map above is needed for it, not its inverse.
+pixel was photographed. Only the map from ideal to photographed points is needed for it, not its
+inverse; `lens_models` has it for each kind of lens.
 """
 
 from __future__ import annotations
@@ -18,21 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 from scipy import ndimage
 
+from neural_sdf.photos.files.lens_models import Curved, Lens
+
 ROWS = 64  # of the map that are computed at a time
 FAR = 1e9  # on the plane Z = 1, beyond any photo
-
-
-class Lens(NamedTuple):
-    """Coefficients of OpenCV's model; all zero is a pinhole."""
-
-    k1: float = 0.0
-    k2: float = 0.0
-    p1: float = 0.0
-    p2: float = 0.0
-    k3: float = 0.0
-    k4: float = 0.0
-    k5: float = 0.0
-    k6: float = 0.0
 
 
 class Window(NamedTuple):
@@ -44,25 +29,14 @@ class Window(NamedTuple):
     right: int
 
 
-def lens_or_none(*coefficients: float) -> Lens | None:
-    """The lens of coefficients in `Lens`' order; None if all are zero."""
-    return Lens(*coefficients) if any(coefficients) else None
+def lens_or_none(lens: Lens) -> Lens | None:
+    """The lens; None if it is a pinhole."""
+    return lens if isinstance(lens, Curved) or any(lens) else None
 
 
 def distort(lens: Lens, ideal: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 2"]:
     """Photographed image points of ideal ones; both on the plane Z = 1."""
-    x, y = ideal[..., 0], ideal[..., 1]
-    r2 = x * x + y * y
-    radial = (1 + r2 * (lens.k1 + r2 * (lens.k2 + r2 * lens.k3))) / (
-        1 + r2 * (lens.k4 + r2 * (lens.k5 + r2 * lens.k6))
-    )
-    return np.stack(
-        [
-            x * radial + 2 * lens.p1 * x * y + lens.p2 * (r2 + 2 * x * x),
-            y * radial + lens.p1 * (r2 + 2 * y * y) + 2 * lens.p2 * x * y,
-        ],
-        axis=-1,
-    )
+    return np.stack(lens.distort(ideal[..., 0], ideal[..., 1]), axis=-1)
 
 
 def window(
@@ -132,7 +106,7 @@ def _map(lens: Lens, intrinsics: bytes, kept: Window) -> Float[np.ndarray, "2 h 
         y = (rows - K[1, 2]) / K[1, 1]
         x = (columns - K[0, 2] - K[0, 1] * y) / K[0, 0]
         bent = distort(lens, np.stack([x, y], axis=-1))
-        bent = np.clip(bent, -FAR, FAR)
+        bent = np.clip(np.nan_to_num(bent, nan=FAR), -FAR, FAR)
         here = slice(top - kept.top, top - kept.top + ROWS)
         source[0, here] = K[1, 1] * bent[..., 1] + K[1, 2] - 0.5
         source[1, here] = K[0, 0] * bent[..., 0] + K[0, 1] * bent[..., 1] + K[0, 2] - 0.5

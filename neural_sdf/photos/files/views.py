@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
+from PIL import Image
 
 from neural_sdf.machine.files import as_png
 from neural_sdf.photos.files import lens as lenses
-from neural_sdf.photos.files.capture import Header, View
-from neural_sdf.photos.files.images import alpha_of, on_background, read_mask, read_pixels
+from neural_sdf.photos.files.capture import Header, ImageFile, View
+from neural_sdf.photos.files.images import alpha_of, on_background, read_pixels
 from neural_sdf.photos.files.lens import Window
+from neural_sdf.photos.files.mask_values import read_mask
 from neural_sdf.photos.files.reduction import box_average
 
 
@@ -75,10 +77,10 @@ def read_view(
     Raises:
         ImageError: if a file cannot be used.
     """
-    pixels = read_pixels(view.image)
+    pixels = read_pixels(view.image, view.is_turned)
     alpha = alpha_of(pixels)
     if view.mask is not None:
-        inside = read_mask(view.mask) == (mask_shows == "object")
+        inside = fitted(_inside(view, view.mask, mask_shows), (len(pixels), len(pixels[0])))
     else:
         inside = np.ones(pixels.shape[:2], bool) if alpha is None else alpha
     if alpha is None and view.lens is None and downscale == 1:
@@ -92,13 +94,27 @@ def read_view(
     return reduced, box_average(inside, downscale) > 0.5
 
 
+def fitted(mask: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """A mask at the size, (height, width), of its photo."""
+    if mask.shape == size:
+        return mask
+    grey = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
+    return np.asarray(grey.resize((size[1], size[0]), Image.Resampling.BILINEAR)) > 127
+
+
+def _inside(view: View, mask: ImageFile, mask_shows: str) -> Bool[np.ndarray, "H W"]:
+    """True on the object, at the mask's own size."""
+    is_inverted = (mask_shows == "background") != view.mask_shows_background
+    return read_mask(mask) != is_inverted
+
+
 def mask_file(view: View, *, mask_shows: str) -> bytes | None:
     """A view's mask as a grey PNG, 255 on the object; its alpha channel where it has no mask.
 
     None where it has neither.
     """
     if view.mask is not None:
-        inside = read_mask(view.mask) == (mask_shows == "object")
+        inside = _inside(view, view.mask, mask_shows)
         return as_png(np.where(inside, 255, 0).astype(np.uint8))
-    pixels = read_pixels(view.image)
+    pixels = read_pixels(view.image, view.is_turned)
     return as_png(pixels[..., 3]) if alpha_of(pixels) is not None else None

@@ -7,7 +7,9 @@ from neural_sdf.photos.formats.dataset import DATASET
 from neural_sdf.photos.formats.idr import IDR
 from neural_sdf.photos.formats.llff import LLFF
 from neural_sdf.photos.formats.middlebury import MIDDLEBURY
+from neural_sdf.photos.formats.nsvf import NSVF
 from neural_sdf.photos.formats.projections import PROJECTIONS
+from neural_sdf.photos.formats.sdfstudio import SDFSTUDIO
 from neural_sdf.photos.formats.transforms import TRANSFORMS
 
 # In order of precedence: a folder with the files of several is the first's. Cameras that were made
@@ -18,6 +20,8 @@ FORMATS: dict[str, Format] = {
     "transforms": TRANSFORMS,
     "colmap": COLMAP,
     "llff": LLFF,
+    "sdfstudio": SDFSTUDIO,
+    "nsvf": NSVF,
     "blended_mvs": BLENDED_MVS,
     "middlebury": MIDDLEBURY,
     "projections": PROJECTIONS,

@@ -2,7 +2,7 @@
 
 An image has the map from world to camera, OpenCV axes, as a quaternion (w, x, y, z) and a
 translation. Principal points count from the corner of the first pixel, as in the whole project.
-Distortion is OpenCV's. Newer files beside them (rigs, frames) say nothing more and are not read.
+Newer files beside them (rigs, frames) say nothing more and are not read.
 """
 
 from __future__ import annotations
@@ -18,29 +18,62 @@ from neural_sdf.photos.files.capture import (
     Format,
     View,
     image_path,
-    refuse_skew,
+    refuse_unwritable,
     view_name,
 )
-from neural_sdf.photos.files.folder import (
-    inside,
-    photo_folder,
-)
+from neural_sdf.photos.files.findings import Finding
+from neural_sdf.photos.files.folder import inner_path, inside, photo_folder
 from neural_sdf.photos.formats.colmap_binary import cameras_binary, images_binary, points_binary
 from neural_sdf.photos.formats.colmap_entries import MODELS, Camera, Image
 from neural_sdf.photos.formats.colmap_text import cameras_text, images_text, points_text
-from neural_sdf.photos.formats.entries import in_order
+from neural_sdf.photos.formats.entries import Named, in_order, named_photos
 
-PLACES = ("sparse/0", "sparse", "colmap/sparse/0", "")
+PLACES = ("sparse/*", "sparse", "colmap/sparse/*", "colmap/sparse", "")
 
 
 def is_colmap(folder: Path) -> bool:
     """Whether a folder holds this layout."""
-    return find_model(folder) is not None
+    return bool(_find_models(folder))
 
 
-def find_model(folder: Path) -> Path | None:
-    """The folder of the model in a scene's folder, in one of the usual places."""
-    return next((folder / name for name in PLACES if _suffix(folder / name)), None)
+def _find_models(folder: Path) -> list[Path]:
+    """The folders of models in the first of the usual places of a scene's folder that has some."""
+    for place in PLACES:
+        found = sorted(folder.glob(place)) if place else [folder]
+        models = [model for model in found if model.is_dir() and _suffix(model)]
+        if models:
+            return models
+    return []
+
+
+def _largest(models: Sequence[Path]) -> tuple[Path, tuple[Finding, ...]]:
+    """Of models that COLMAP could not join, the one with most photos; tells of the others."""
+    if len(models) == 1:
+        return models[0], ()
+    counts = [_num_images(model) for model in models]
+    best = models[counts.index(max(counts))]
+    told = ", ".join(f"{m.name} of {n} photos" for m, n in zip(models, counts, strict=True))
+    warning = Finding(
+        "several-models",
+        "warning",
+        f"{best.parent} holds {len(models)} models, each with a world of its own: {told}; expected"
+        f" one of all photos, and read the largest, {best.name}",
+        "run structure from motion again until it makes one model, or set <cameras> to another",
+    )
+    return best, (warning,)
+
+
+def _num_images(model: Path) -> int:
+    """How many photos a model has; 0 if it cannot be read."""
+    try:
+        return sum(1 for _ in _images(model))
+    except Mistake:
+        return 0
+
+
+def _images(model: Path) -> Iterator[Image]:
+    suffix = _suffix(model)
+    return (images_binary if suffix == ".bin" else images_text)(model / f"images{suffix}")
 
 
 def _suffix(model: Path) -> str | None:
@@ -56,34 +89,47 @@ def read_colmap(folder: Path, cameras: str) -> Capture:
 
     Args:
         folder: holds `images` and the model.
-        cameras: the folder of the model; if empty, one of the usual places.
+        cameras: the folder of the model; if empty, one of the usual places, and of several models
+            there the largest.
 
     Raises:
         Mistake: if a file is not as the format has it, or a camera is not supported, or
             if the cameras or images of the model are missing.
     """
-    model = find_model(folder)
+    models = _find_models(folder)
     if cameras:
-        model = inside(folder, cameras, "folder of the model (<cameras>)")
-    suffix = None if model is None else _suffix(model)
-    if model is None or suffix is None:
+        models = [inside(folder, cameras, "folder of the model (<cameras>)")]
+    if not models or not _suffix(models[0]):
         raise Mistake(
             f"COLMAP model is not in {folder / cameras}; expected cameras and images, .bin or .txt,"
             f" in {cameras or 'sparse/0 or sparse'}; set <cameras> or"
             " <format>"
         )
+    model, findings = _largest(models)
+    suffix = _suffix(model)
     binary = suffix == ".bin"
     paths = [model / f"{name}{suffix}" for name in ("cameras", "images", "points3D")]
     known = _unique((cameras_binary if binary else cameras_text)(paths[0]), paths[0])
-    photos = folder / "images"
-    if not photos.is_dir():
-        photos = photo_folder(folder) or photos
-    entries = (images_binary if binary else images_text)(paths[1])
-    views = [_view(folder, photos, image, known) for image in entries]
+    images = list(_images(model))
+    photos = _photos(folder, images, paths[1].name)
+    views = [
+        _view(folder, path, image, known) for path, image in zip(photos.paths, images, strict=True)
+    ]
     points = None
     if paths[2].is_file():
         points = (points_binary if binary else points_text)(paths[2])
-    return Capture(in_order(folder, views, paths[1]), points=points)
+    views = in_order(folder, views, paths[1])
+    return Capture(views, points=points, findings=(*findings, *photos.findings))
+
+
+def _photos(folder: Path, images: Sequence[Image], where: str) -> Named:
+    """The photos of images, whose names begin in the folder of photos."""
+    place = folder / "images"
+    if not place.is_dir():
+        place = photo_folder(folder) or place
+    inner = place.relative_to(folder)
+    names = [inner / inner_path(place, i.name, f"the name of {i.origin}") for i in images]
+    return named_photos(folder, names, where)
 
 
 def _unique(entries: Iterator[tuple[int, Camera]], path: Path) -> dict[int, Camera]:
@@ -97,18 +143,17 @@ def _unique(entries: Iterator[tuple[int, Camera]], path: Path) -> dict[int, Came
     return known
 
 
-def _view(folder: Path, photos: Path, image: Image, known: dict[int, Camera]) -> View:
+def _view(folder: Path, photo: Path, image: Image, known: dict[int, Camera]) -> View:
     if image.camera not in known:
         raise Mistake(
             f"{image.origin} in {folder} has camera {image.camera}; expected one of"
             f" {sorted(known)[:8]}; add it to the cameras"
         )
     camera = known[image.camera]
-    path = inside(photos, image.name, f"the name of {image.origin}")
     return View(
-        view_name(folder, path),
+        view_name(folder, photo),
         image.origin,
-        path,
+        photo,
         None,
         camera.intrinsics.copy(),
         image.world_from_camera,
@@ -150,7 +195,7 @@ def write_colmap(folder: Path, capture: Capture) -> None:
 
 def _refuse_unwritable(views: Sequence[View], photos: Path, model: Path) -> None:
     """Stops at what would not be read as it was written."""
-    refuse_skew(views, "COLMAP")
+    refuse_unwritable(views, "COLMAP")
     strange = [
         view.name
         for view in views
@@ -178,7 +223,7 @@ def _camera_line(view: View) -> str:
     height, width = view.size or (0, 0)
     lens = view.lens or ()
     model = "PINHOLE" if not lens else "FULL_OPENCV" if any(lens[4:]) else "OPENCV"
-    coefficients = lens[: MODELS[model][1]]
+    coefficients = lens[: MODELS[model].num_coefficients]
     return f"{model} {width} {height} {_spelled([fx, fy, cx, cy, *coefficients])}"
 
 

@@ -27,7 +27,8 @@ MOST_NAME = 4096  # bytes
 BINARY_MODELS = (
     *("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE"),
     *("FULL_OPENCV", "FOV", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "THIN_PRISM_FISHEYE"),
-    "RAD_TAN_THIN_PRISM_FISHEYE",
+    *("RAD_TAN_THIN_PRISM_FISHEYE", "SIMPLE_DIVISION", "DIVISION", "SIMPLE_FISHEYE", "FISHEYE"),
+    *("EUCM", "EQUIRECTANGULAR"),
 )
 
 
@@ -38,7 +39,7 @@ def cameras_binary(path: Path) -> Iterator[tuple[int, Camera]]:
         Mistake: if the file is not as COLMAP writes it.
     """
     stream = io.BytesIO(read_bytes(path, EXPECTED, MOST_MODEL_BYTES))
-    for _ in range(_count(stream, 48, path)):
+    for _ in range(_count(stream, 40, path)):
         number, model, width, height = _unpack(stream, "IiQQ", path)
         where = f"camera {number} of {path}"
         is_known = 0 <= model < len(BINARY_MODELS)

@@ -14,18 +14,49 @@ from scipy.spatial.transform import Rotation
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import pose_from_extrinsics
 from neural_sdf.photos.files.folder import LARGEST
-from neural_sdf.photos.files.lens import Lens, lens_or_none
+from neural_sdf.photos.files.lens import lens_or_none
+from neural_sdf.photos.files.lens_models import (
+    Division,
+    EnhancedUnified,
+    FieldOfView,
+    Fisheye,
+    Lens,
+    OpenCV,
+    ThinPrismFisheye,
+)
 
 EXPECTED = "a file of a COLMAP model"
 MOST_PIXELS = 2**31  # of a side
-# Numbers of focal lengths and of distortion coefficients, with the principal point between them.
+
+
+class Model(NamedTuple):
+    """How many focal lengths and coefficients a camera has, and of which lens.
+
+    The principal point stands between them; coefficients that are not given are zero.
+    """
+
+    num_focal: int
+    num_coefficients: int
+    lens: type[Lens]
+
+
 MODELS = {
-    "SIMPLE_PINHOLE": (1, 0),
-    "PINHOLE": (2, 0),
-    "SIMPLE_RADIAL": (1, 1),
-    "RADIAL": (1, 2),
-    "OPENCV": (2, 4),
-    "FULL_OPENCV": (2, 8),
+    "SIMPLE_PINHOLE": Model(1, 0, OpenCV),
+    "PINHOLE": Model(2, 0, OpenCV),
+    "SIMPLE_RADIAL": Model(1, 1, OpenCV),
+    "RADIAL": Model(1, 2, OpenCV),
+    "OPENCV": Model(2, 4, OpenCV),
+    "FULL_OPENCV": Model(2, 8, OpenCV),
+    "OPENCV_FISHEYE": Model(2, 4, Fisheye),
+    "SIMPLE_RADIAL_FISHEYE": Model(1, 1, Fisheye),
+    "RADIAL_FISHEYE": Model(1, 2, Fisheye),
+    "SIMPLE_FISHEYE": Model(1, 0, Fisheye),
+    "FISHEYE": Model(2, 0, Fisheye),
+    "THIN_PRISM_FISHEYE": Model(2, 8, ThinPrismFisheye),
+    "FOV": Model(2, 1, FieldOfView),
+    "SIMPLE_DIVISION": Model(1, 1, Division),
+    "DIVISION": Model(2, 1, Division),
+    "EUCM": Model(2, 2, EnhancedUnified),
 }
 
 
@@ -54,10 +85,10 @@ def num_params(model: str, where: str) -> int:
     """
     if model not in MODELS:
         raise Mistake(
-            f"{where} has model {model!r:.40}; expected one of {list(MODELS)}; undistort the photos"
-            " with colmap image_undistorter"
+            f"{where} has model {model!r:.40}; expected one of {list(MODELS)}; make photos of one"
+            " of those, e.g. with colmap image_undistorter"
         )
-    return sum(MODELS[model]) + 2
+    return MODELS[model].num_focal + 2 + MODELS[model].num_coefficients
 
 
 def camera_entry(
@@ -79,11 +110,11 @@ def camera_entry(
         raise Mistake(
             f"{where} has {width} by {height} pixels; expected 1 to {MOST_PIXELS - 1}; mend it"
         )
-    num_focal, _ = MODELS[model]
+    num_focal, _, lens = MODELS[model]
     fx, fy = values[0], values[num_focal - 1]
     cx, cy, *coefficients = values[num_focal:]
     intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
-    return Camera((height, width), intrinsics, lens_or_none(*coefficients))
+    return Camera((height, width), intrinsics, lens_or_none(lens(*coefficients)))
 
 
 def image_entry(

@@ -52,14 +52,19 @@ def cameras_text(path: Path) -> Iterator[tuple[int, Camera]]:
 
 
 def images_text(path: Path) -> Iterator[Image]:
-    """The images in the file's order; each has a second line, of observations, which may be empty.
+    """The images in the file's order.
+
+    Each has a second line, of observations, which may be empty; some tools leave it out.
 
     Raises:
         Mistake: if the file is not as COLMAP writes it.
     """
-    lines = text_lines(path, EXPECTED, MOST_MODEL_BYTES)
-    for line_number, line in lines:
-        if not line.strip() or line.lstrip().startswith("#"):
+    after_image = False
+    for line_number, line in text_lines(path, EXPECTED, MOST_MODEL_BYTES):
+        is_second, after_image = after_image, False
+        if line.lstrip().startswith("#") or (is_second and _is_observations(line)):
+            continue
+        if not line.strip():
             continue
         where = f"line {line_number} of {path}"
         words = line.strip().split(None, 9)
@@ -71,18 +76,14 @@ def images_text(path: Path) -> Iterator[Image]:
         number = whole_number(words[0], where, "the id of an image")
         camera = whole_number(words[8], where, "the id of a camera")
         yield image_entry(number, numbers(words[1:8], 7, where), camera, words[9], path)
-        _refuse_image(*next(lines, (0, "")), path)
+        after_image = True
 
 
-def _refuse_image(line_number: int, line: str, path: Path) -> None:
-    """Stops at an image where observations should be: some tools leave out their empty line."""
+def _is_observations(line: str) -> bool:
+    """Whether a line may be X Y POINT3D_ID of some points, or none; an image's ends in a name."""
     words = line.rsplit(None, 3)
-    if words and not (len(words) >= 3 and words[-1].lstrip("-").isdecimal()):
-        raise Mistake(
-            f"line {line_number} of {path} is {line.strip()!r:.40}; expected observations X Y"
-            " POINT3D_ID of the image before it, or an empty line; add an empty line after each"
-            " image"
-        )
+    is_image = len(line.split(None, 10)) == 10  # whose name may be a number
+    return not words or (len(words) >= 3 and words[-1].lstrip("-").isdecimal() and not is_image)
 
 
 def points_text(path: Path) -> Float64[np.ndarray, "N 3"] | None:

@@ -20,6 +20,7 @@ from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, Stored, View
 from neural_sdf.photos.files.folder import MOST_MODEL_BYTES, read_bytes, unreadable
 from neural_sdf.photos.files.lens import lens_or_none
+from neural_sdf.photos.files.lens_models import LENSES, Lens, OpenCV
 
 INFO, CHECKSUMS = "dataset_info.json", "checksums.json"
 EXPECTED = "a dataset as scripts/prepare_dataset.py writes it"
@@ -107,8 +108,14 @@ def _view(record: Mapping[str, Any]) -> View:
         np.array(record["world_from_camera"], np.float64),
         (height, width) if height else None,
         bool(record["is_test"]),
-        lens_or_none(*record["lens"].tolist()),
+        _lens(record),
     )
+
+
+def _lens(record: Mapping[str, Any]) -> Lens | None:
+    """OpenCV's where the dataset is of before there were others."""
+    model = LENSES[record["lens_model"].decode()] if "lens_model" in record else OpenCV
+    return lens_or_none(model(*record["lens"].tolist()[: len(model._fields)]))
 
 
 DATASET = Format("dataset_info.json and checksums.json", is_dataset, read_dataset)

@@ -1,7 +1,8 @@
 """The layout of IDR and NeuS: `image/`, `mask/` and `cameras.npz`.
 
 Per view i the npz holds `world_mat_i` = [K [R | t]; 0 0 0 1], world to pixel with OpenCV axes, and
-`scale_mat_i`, unit sphere to world. The principal point counts from the centre of the first pixel
+`scale_mat_i`, unit sphere to world. In DVR's and UNISURF's files `world_mat_i` is the pose alone
+and `camera_mat_i` has K. The principal point counts from the centre of the first pixel
 (Yariv et al. 2020 lift integer pixel coordinates), so that 0.5 is added to it here.
 """
 
@@ -24,6 +25,8 @@ from neural_sdf.geometry import Similarity
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, View
 from neural_sdf.photos.files.folder import LARGEST, inside, list_photos, read_bytes, unreadable
+from neural_sdf.photos.files.images import read_header
+from neural_sdf.photos.formats.entries import half_pixel_intrinsics
 from neural_sdf.photos.formats.projection import decompose_projection
 
 DEFAULT = ("cameras.npz", "cameras_sphere.npz")
@@ -34,6 +37,8 @@ UNREADABLE = (  # what a damaged archive or array in it makes
     *(SyntaxError, struct.error, tokenize.TokenError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
+MEMBERS = r"(world|scale|camera)_mat_\d+\.npy"
+NO_INTRINSICS = 1e-3  # of K from the identity
 SIMILARITY_TOLERANCE = 1e-4  # relative, of scale_mat from a similarity and between views
 
 
@@ -68,9 +73,31 @@ def read_idr(folder: Path, cameras: str) -> Capture:
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
         origin = f"world_mat_{i} of {path.name}"
         intrinsics, world_from_camera = decompose_projection(world_mats[i][:3], origin)
-        intrinsics[:2, 2] += 0.5
+        if np.abs(intrinsics - np.eye(3)).max() < NO_INTRINSICS:
+            intrinsics = _camera_mat(arrays, i, image, path)
+        else:
+            intrinsics[:2, 2] += 0.5
         views.append(View(image.stem, origin, image, mask, intrinsics, world_from_camera))
     return Capture(tuple(views), _world_from_scene(arrays, count, path))
+
+
+def _camera_mat(
+    arrays: dict[str, np.ndarray], i: int, image: Path, path: Path
+) -> Float64[np.ndarray, "3 3"]:
+    """K of DVR's and UNISURF's files, whose world_mat is a pose alone.
+
+    `camera_mat_i` is K in units that take the photo to [-1, 1] (Niemeyer et al. 2020).
+    """
+    if f"camera_mat_{i}" not in arrays:
+        raise Mistake(
+            f"world_mat_{i} of {path} is a pose without intrinsics; expected K [R | t], or a"
+            f" camera_mat_{i} beside it; multiply it by K, in pixels"
+        )
+    height, width = read_header(image)[:2] if image.is_file() else (1, 1)
+    pixels = np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
+    K = pixels @ _matrix_of(arrays, f"camera_mat_{i}", path)[:3, :3]
+    where = f"camera_mat_{i} of {path}"
+    return half_pixel_intrinsics(K.ravel(), where) - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
 
 
 def write_idr(folder: Path, capture: Capture) -> None:
@@ -132,7 +159,9 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(content) as archive:
             names = [
-                n for n in archive.namelist() if re.fullmatch(r"(world|scale)_mat_\d+\.npy", n)
+                n
+                for n in archive.namelist()
+                if re.fullmatch(r"(world|scale|camera)_mat_\d+\.npy", n)
             ]
             large = [n for n in names if archive.getinfo(n).file_size > MOST_MATRIX_BYTES]
             if large:
@@ -167,20 +196,22 @@ def _per_view(
             f"{path} holds no {absent[0] if absent else name + '_0'}; expected one {name} for each"
             " view, counted from 0; add the missing camera"
         )
-    for key in keys:
-        if arrays[key].shape != (4, 4) or arrays[key].dtype.kind not in "fiu":
-            raise Mistake(
-                f"{key} of {path} is {arrays[key].dtype} of shape {arrays[key].shape}; expected"
-                " numbers of shape (4, 4); mend the file"
-            )
-    matrices = [arrays[key].astype(np.float64) for key in keys]
-    large = [k for k, m in zip(keys, matrices, strict=True) if (np.abs(m) > LARGEST).any()]
-    if large:
+    return [_matrix_of(arrays, key, path) for key in keys]
+
+
+def _matrix_of(arrays: dict[str, np.ndarray], key: str, path: Path) -> Float64[np.ndarray, "4 4"]:
+    """The matrix of a key."""
+    if arrays[key].shape != (4, 4) or arrays[key].dtype.kind not in "fiu":
         raise Mistake(
-            f"{large[0]} of {path} holds more than {LARGEST:.0e}; expected the numbers of a camera;"
+            f"{key} of {path} is {arrays[key].dtype} of shape {arrays[key].shape}; expected"
+            " numbers of shape (4, 4); mend the file"
+        )
+    if (np.abs(arrays[key]) > LARGEST).any():
+        raise Mistake(
+            f"{key} of {path} holds more than {LARGEST:.0e}; expected the numbers of a camera;"
             " mend the file"
         )
-    return matrices
+    return arrays[key].astype(np.float64)
 
 
 def _paired(place: Path, count: int, path: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from jaxtyping import Float64
 
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, View, view_name
-from neural_sdf.photos.files.folder import list_photos, read_bytes, unreadable
+from neural_sdf.photos.files.folder import list_photos, photo_folder, read_bytes, unreadable
 from neural_sdf.photos.formats.entries import finite, in_order
 
 CAMERAS = "poses_bounds.npy"
@@ -32,7 +32,7 @@ def read_llff(folder: Path, cameras: str) -> Capture:
     """Views of an LLFF folder; photos in sorted order are those of the rows.
 
     Args:
-        folder: holds the array and `images`.
+        folder: holds the array and `images`, or photos made smaller in `images_4` and the like.
         cameras: not used, the layout fixes the names.
 
     Raises:
@@ -46,15 +46,16 @@ def read_llff(folder: Path, cameras: str) -> Capture:
             f"camera file {CAMERAS!r} is not in {folder}; expected {EXPECTED}; set <path>"
         )
     rows = _read_rows(path)
-    images = list_photos(folder / "images")
+    place = photo_folder(folder) or folder / "images"
+    images = list_photos(place)
     if not images:
         raise Mistake(
-            f"{folder / 'images'} holds no image; expected {len(rows)} files, .png or .jpg, one for"
+            f"{place} holds no image; expected {len(rows)} files, .png or .jpg, one for"
             f" each pose of {CAMERAS}; add the photos"
         )
     if len(images) != len(rows):
         raise Mistake(
-            f"{folder / 'images'} holds {len(images)} images for {len(rows)} poses of {CAMERAS};"
+            f"{place} holds {len(images)} images for {len(rows)} poses of {CAMERAS};"
             " expected one for each pose, in sorted order; add the missing photo or pose"
         )
     views = [

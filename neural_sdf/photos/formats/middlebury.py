@@ -11,10 +11,11 @@ from pathlib import Path
 
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, View, pose_from_extrinsics, view_name
-from neural_sdf.photos.files.folder import inside
+from neural_sdf.photos.files.folder import inner_path, inside
 from neural_sdf.photos.formats.entries import (
     half_pixel_intrinsics,
     in_order,
+    named_photos,
     numbers,
     text_lines,
     whole_number,
@@ -43,13 +44,21 @@ def read_middlebury(folder: Path, cameras: str) -> Capture:
     lines = ((number, words) for number, words in lines if words)
     number, first = next(lines, (1, []))
     count = whole_number(" ".join(first), f"line {number} of {path}", "the number of photos")
-    views = [_view(folder, path, number, words) for number, words in lines]
+    entries = list(lines)
+    names = [
+        inner_path(folder, words[0], f"the photo in line {n} of {path}") for n, words in entries
+    ]
+    photos = named_photos(folder, names, path.name)
+    views = [
+        _view(folder, path, number, words, image)
+        for (number, words), image in zip(entries, photos.paths, strict=True)
+    ]
     if len(views) != count:
         raise Mistake(
             f"{path} says {count} photos and has cameras of {len(views)}; expected as many; add the"
             " missing lines or mend the count"
         )
-    return Capture(in_order(folder, views, path))
+    return Capture(in_order(folder, views, path), findings=photos.findings)
 
 
 def _camera_file(folder: Path, cameras: str) -> Path:
@@ -66,10 +75,9 @@ def _camera_file(folder: Path, cameras: str) -> Path:
     return path
 
 
-def _view(folder: Path, path: Path, number: int, words: list[str]) -> View:
+def _view(folder: Path, path: Path, number: int, words: list[str], image: Path) -> View:
     """The camera of one line, K [R | t]."""
     where = f"line {number} of {path}"
-    image = inside(folder, words[0], f"the photo in {where}")
     values = numbers(words[1:], 21, where)
     rotation, translation = values[9:18].reshape(3, 3), values[18:]
     return View(

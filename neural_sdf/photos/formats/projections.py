@@ -1,6 +1,6 @@
 """Plain projection matrices: one text file for each photo.
 
-A file holds P = λ K [R | t], λ > 0, world to pixel with OpenCV axes: 12 numbers, or 16 of which the
+A file holds P = λ K [R | t], λ ≠ 0, world to pixel with OpenCV axes: 12 numbers, or 16 of which the
 last four are not needed, after a word as in PMVS ("CONTOUR") or none; `#` begins a comment. Pixels
 are counted from the centre of the first, so that 0.5 is added to the principal point.
 """

@@ -3,21 +3,19 @@
 The first has `transforms_train.json` and its like for each split, the others one `transforms.json`.
 Poses are camera to world with OpenGL axes (x right, y up, z backward). Principal points count from
 the corner of the first pixel, as in the whole project. Keys of a frame overrule those of the file;
-`applied_transform` only says where the poses came from and changes nothing. The distortion of the
-lens is OpenCV's (k1 to k6, p1, p2).
+`applied_transform` only says where the poses came from and changes nothing.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
+from neural_sdf.geometry import Similarity
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import (
     Capture,
@@ -26,50 +24,76 @@ from neural_sdf.photos.files.capture import (
     ImageFile,
     View,
     image_path,
-    refuse_skew,
+    refuse_unwritable,
     view_name,
 )
-from neural_sdf.photos.files.findings import listed
+from neural_sdf.photos.files.findings import Finding, listed
 from neural_sdf.photos.files.folder import (
     LARGEST,
     PHOTO_SUFFIXES,
-    find_masks,
-    inside,
-    read_text,
-    unreadable,
+    inner_path,
 )
 from neural_sdf.photos.files.images import read_header
-from neural_sdf.photos.files.lens import Lens, lens_or_none
+from neural_sdf.photos.files.lens_models import OpenCV
+from neural_sdf.photos.formats.entries import Named, json_frames, named_masks, named_photos
+from neural_sdf.photos.formats.splits import read_splits
+from neural_sdf.photos.formats.transforms_frame import (
+    OPENCV_FROM_OPENGL,
+    Frame,
+    declared_size,
+    intrinsics,
+    lens_of,
+    pose_of,
+    refuse_unsupported,
+)
 
-MOST_PIXELS = 2**31  # of a side
-SMALLEST_ANGLE = 1e-6  # of a view, radians
-EXPECTED = "a json object with a list 'frames'"
-OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])  # of the camera axes: columns of the pose
-CAMERA_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV")
-
-
-class Frame(NamedTuple):
-    """One entry of a json file, with the file's own keys behind its own."""
-
-    origin: str
-    settings: Mapping[str, Any]
-    image: Path
-    mask: Path | None
-    is_test: bool
+NAMES = ("transforms", "transform")  # of the json, before _train.json; the second is NeuS2's
+READ = {
+    *("file_path", "mask_path", "transform_matrix", "w", "h", "fl_x", "fl_y", "cx", "cy", "sk_x"),
+    *("camera_angle_x", "camera_angle_y", *OpenCV._fields, "camera_model", "is_fisheye", "from_na"),
+    *("intrinsic_matrix", "train_filenames", "test_filenames", "val_filenames"),
+    *("sphere_center", "sphere_radius", "aabb_range"),
+}
+# What says nothing of how the photos are to be read here.
+NEEDLESS = {
+    *("aabb_scale", "scale", "offset", "aabb", "up", "applied_transform", "applied_scale"),
+    *("ply_file_path", "depth_file_path", "depth_path", "integer_depth_scale", "normal_file_path"),
+    *(
+        "sk_y",
+        "colmap_im_id",
+        "sharpness",
+        "timestamp",
+        "time",
+        "camera_id",
+        "id",
+        "rotation",
+        "n_images",
+    ),
+}
 
 
 def is_transforms(folder: Path) -> bool:
     """Whether a folder holds this layout."""
-    return any((folder / name).is_file() for name in ("transforms_train.json", "transforms.json"))
+    return bool(_files(folder))
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """The json files of a folder that are read, by the split that they are of."""
+    for name in NAMES:
+        if (folder / f"{name}_train.json").is_file():
+            test = f"{name}_test.json"
+            has_test = (folder / test).is_file()
+            return {"train": f"{name}_train.json"} | ({"test": test} if has_test else {})
+    return {"": "transforms.json"} if (folder / "transforms.json").is_file() else {}
 
 
 def read_transforms(folder: Path, cameras: str) -> Capture:
     """Views of a folder with `transforms_train.json` or, without it, `transforms.json`.
 
     Views of `transforms_test.json`, or of `test_filenames`, are the test split; those of
-    `transforms_val.json`, or of `val_filenames`, are not used. Masks are those that the frames
-    name, else those of a folder of masks. The order is that of the frames in the split files, and
-    of the sorted file names in a single file.
+    `transforms_val.json`, or of `val_filenames`, are not used, nor are those that are in no list
+    where there is a `train_filenames`. Masks are those that the frames name. The order is that of
+    the frames in the split files, and of the sorted file names in a single file.
 
     Args:
         folder: holds the json files; no path in them may leave it.
@@ -79,51 +103,76 @@ def read_transforms(folder: Path, cameras: str) -> Capture:
         Mistake: if the json is not as the format has it, or asks for what is not supported.
     """
     del cameras
-    if (folder / "transforms_train.json").is_file():
-        frames = _read_frames(folder, "transforms_train.json")
-        if (folder / "transforms_test.json").is_file():
-            test = _read_frames(folder, "transforms_test.json")
-            frames += [frame._replace(is_test=True) for frame in test]
-    else:
-        frames = sorted(_read_frames(folder, "transforms.json"), key=lambda frame: frame.image)
-    _refuse_unsupported(frames)
-    if not any(frame.mask for frame in frames):
-        masks = find_masks(folder, [frame.image for frame in frames])
-        frames = [f._replace(mask=mask) for f, mask in zip(frames, masks, strict=True)]
-    return Capture(tuple(_view(folder, frame) for frame in frames))
+    files = _files(folder)
+    if not files:
+        raise Mistake(
+            f"camera file 'transforms.json' is not in {folder}; expected a json object of frames;"
+            " set <path>"
+        )
+    documents = [(split, name, json_frames(folder / name)) for split, name in files.items()]
+    frames: list[Frame] = []
+    findings: list[Finding] = []
+    for split, name, document in documents:
+        read = _read_frames(folder, name, document, findings)
+        frames += [frame._replace(split=split or frame.split) for frame in read]
+    findings += _unread_keys(frames, ", ".join(files.values()))
+    placed = [frame for frame in frames if frame.settings.get("transform_matrix") is not None]
+    findings += _unplaced(frames, placed)
+    used = [frame for frame in placed if frame.split != "unused"]
+    refuse_unsupported(used)
+    where = " and ".join(files.values())
+    photos = _photos(folder, [frame.image for frame in used], where)
+    masks = named_masks(folder, [frame.mask for frame in used if frame.mask], where)
+    left = iter(masks.paths)
+    views = [
+        _view(folder, frame, photo, next(left) if frame.mask else None)
+        for frame, photo in zip(used, photos.paths, strict=True)
+    ]
+    if "" in files:
+        views.sort(key=lambda view: image_path(view.image))
+    findings += [*photos.findings, *masks.findings]
+    return Capture(tuple(views), _region(documents[0][2], where), findings=tuple(findings))
 
 
-def _read_frames(folder: Path, name: str) -> list[Frame]:
-    """The frames of one json file that are for training or testing."""
-    document = _read_json(folder / name)
+def _read_frames(
+    folder: Path, name: str, document: dict[str, Any], findings: list[Finding]
+) -> list[Frame]:
+    """The frames of one json file; adds to the findings what its lists of splits say."""
     common = {key: value for key, value in document.items() if key != "frames"}
-    test, val = (_file_names(document, key) for key in ("test_filenames", "val_filenames"))
     frames = []
     for i, entry in enumerate(document["frames"]):
         origin = f"frame {i} of {name}"
-        if not isinstance(entry, dict):
-            raise Mistake(f"{origin} in {folder} is {entry!r:.40}; expected a json object")
-        image = _with_suffix(inside(folder, entry.get("file_path"), f"file_path of {origin}"))
-        if os.path.relpath(image, folder) in val:
-            continue
+        image = inner_path(folder, entry.get("file_path"), f"file_path of {origin}")
         mask = entry.get("mask_path")
-        mask = None if mask is None else inside(folder, mask, f"mask_path of {origin}")
-        is_test = os.path.relpath(image, folder) in test
-        frames.append(Frame(origin, {**common, **entry}, image, mask, is_test))
-    return frames
+        mask = None if mask is None else inner_path(folder, mask, f"mask_path of {origin}")
+        frames.append(Frame(origin, {**common, **entry}, image, mask, "train"))
+    splits, told = read_splits(folder, name, document, [frame.image for frame in frames])
+    findings += told
+    return [frame._replace(split=split) for frame, split in zip(frames, splits, strict=True)]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """The document, with a list of frames that is not empty."""
-    text = read_text(path, EXPECTED)
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise unreadable(path, error, EXPECTED) from error
-    frames = document.get("frames") if isinstance(document, dict) else None
-    if not isinstance(frames, list) or not frames:
-        raise unreadable(path, "it has no frames", EXPECTED)
-    return document
+def _photos(folder: Path, names: Sequence[Path], where: str) -> Named:
+    """The photos of names that may lack their suffix."""
+    whole = [_with_suffix(folder / name).relative_to(folder) for name in names]
+    return named_photos(folder, whole, where)
+
+
+def _unplaced(frames: Sequence[Frame], placed: Sequence[Frame]) -> Iterator[Finding]:
+    """Frames without a pose, as converters leave those of photos that found no place."""
+    without = [frame for frame in frames if frame not in placed]
+    if without and not placed:
+        raise Mistake(
+            f"{without[0].origin} and all others have no transform_matrix; expected 4 rows of 4"
+            " numbers in each; add the poses"
+        )
+    if without:
+        yield Finding(
+            "unplaced-photos",
+            "warning",
+            f"{len(without)} of {len(frames)} frames have no transform_matrix and are left out:"
+            f" {listed([f'{f.image.name} ({f.origin})' for f in without])}",
+            "add their poses if they should be used",
+        )
 
 
 def _with_suffix(path: Path) -> Path:
@@ -134,50 +183,20 @@ def _with_suffix(path: Path) -> Path:
     return next((file for file in candidates if file.is_file()), candidates[0])
 
 
-def _file_names(document: dict[str, Any], key: str) -> set[str]:
-    names = document.get(key, [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Mistake(f"{key} is {names!r:.40}; expected a list of file names; mend the json")
-    return {os.path.normpath(name) for name in names}
-
-
-def _refuse_unsupported(frames: list[Frame]) -> None:
-    """Stops at lenses that are not pinholes with OpenCV's distortion."""
-    strange = [
-        f"{frame.origin} has camera_model {model!r}"
-        for frame in frames
-        if (model := _model(frame)) not in CAMERA_MODELS
-    ]
-    if strange:
-        raise Mistake(
-            f"{listed(strange)}; expected one of {list(CAMERA_MODELS)}; undistort the photos first,"
-            " e.g. with colmap image_undistorter, and write their new intrinsics"
-        )
-
-
-def _model(frame: Frame) -> Any:
-    return (
-        "fisheye"
-        if frame.settings.get("is_fisheye")
-        else frame.settings.get("camera_model", "OPENCV")
-    )
-
-
-def _view(folder: Path, frame: Frame) -> View:
-    size = (_pixels(frame, "h"), _pixels(frame, "w")) if _declares_size(frame) else None
-    pose = _pose(frame) * OPENCV_FROM_OPENGL
-    header = None if size else _header(frame.image)
+def _view(folder: Path, frame: Frame, photo: Path, mask: Path | None) -> View:
+    size = declared_size(frame)
+    header = None if size else _header(photo)
     height, width = size or (header[:2] if header else (1, 1))
     return View(
-        view_name(folder, frame.image),
+        view_name(folder, photo),
         frame.origin,
-        frame.image,
-        frame.mask,
-        _intrinsics(frame, height, width),
-        pose,
+        photo,
+        mask,
+        intrinsics(frame, height, width),
+        pose_of(frame),
         size,
-        frame.is_test,
-        lens_or_none(*(_number(frame, key) or 0.0 for key in Lens._fields)),
+        frame.split == "test",
+        lens_of(frame),
         header,
     )
 
@@ -190,75 +209,38 @@ def _header(image: Path) -> Header | None:
         return None
 
 
-def _declares_size(frame: Frame) -> bool:
-    return "w" in frame.settings and "h" in frame.settings
-
-
-def _pixels(frame: Frame, key: str) -> int:
-    value = _number(frame, key)
-    if value is None or not (1 <= value < MOST_PIXELS and value == round(value)):
-        raise Mistake(f"{frame.origin} has {key} = {value}; expected a whole number of pixels")
-    return int(value)
-
-
-def _intrinsics(frame: Frame, height: int, width: int) -> Float64[np.ndarray, "3 3"]:
-    """K from focal lengths in pixels or angles of view.
-
-    Where not given, fl_y is fl_x and the principal point the photo's centre, as the tools that
-    write such files mean it.
-    """
-    fx = _focal(frame, "x", width)
-    if fx is None:
-        raise Mistake(
-            f"{frame.origin} has no focal length; expected 'fl_x' in pixels or 'camera_angle_x' in"
-            " radians, in the frame or for the whole file; add it"
-        )
-    fy, cx, cy = _focal(frame, "y", height), _number(frame, "cx"), _number(frame, "cy")
-    return np.array(
-        [
-            [fx, 0.0, width / 2 if cx is None else cx],
-            [0.0, fx if fy is None else fy, height / 2 if cy is None else cy],
-            [0.0, 0.0, 1.0],
-        ]
-    )
-
-
-def _focal(frame: Frame, axis: str, extent: int) -> float | None:
-    """Focal length in pixels: extent / (2 tan(angle / 2))."""
-    focal, angle = _number(frame, f"fl_{axis}"), _number(frame, f"camera_angle_{axis}")
-    if focal is not None or angle is None:
-        return focal
-    if not SMALLEST_ANGLE < angle < np.pi:
-        raise Mistake(
-            f"{frame.origin} has camera_angle_{axis} = {angle}; expected radians between 0 and pi"
-        )
-    return extent / (2 * np.tan(angle / 2))
-
-
-def _number(frame: Frame, key: str) -> float | None:
-    value = frame.settings.get(key)
-    if value is None:
+def _region(document: Mapping[str, Any], where: str) -> Similarity | None:
+    """The sphere of Neuralangelo's files, or the one about their box; None without."""
+    centre, radius = document.get("sphere_center"), document.get("sphere_radius")
+    box = document.get("aabb_range")
+    if centre is None and radius is None and box is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST:
-        raise Mistake(f"{frame.origin} has {key} = {value!r:.40}; expected a number; mend it")
-    return float(value)
-
-
-def _pose(frame: Frame) -> Float64[np.ndarray, "4 4"]:
-    """The frame's matrix, OpenGL axes; a 3 by 4 one is completed."""
-    value = frame.settings.get("transform_matrix")
     try:
-        matrix = np.array(value, dtype=np.float64)
+        if centre is None or radius is None:
+            lower, upper = np.array(box, np.float64).T
+            centre, radius = (lower + upper) / 2, np.linalg.norm(upper - lower) / 2
+        place, scale = np.array(centre, np.float64), np.array(radius, np.float64)
+        is_sphere = place.shape == (3,) and scale.shape == () and 0 < scale <= LARGEST
     except (TypeError, ValueError, OverflowError):
-        matrix = np.empty(0)
-    if matrix.shape == (3, 4):
-        matrix = np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])
-    if matrix.shape != (4, 4) or (np.abs(matrix[np.isfinite(matrix)]) > LARGEST).any():
+        is_sphere = False
+    if not is_sphere or not (np.abs(place) <= LARGEST).all():
         raise Mistake(
-            f"{frame.origin} has transform_matrix {value!r:.40}; expected 4 rows of 4 numbers, or"
-            " 3; mend it"
+            f"sphere_center, sphere_radius or aabb_range of {where} is no sphere or box; expected"
+            " [x, y, z] and a positive number, or a list of three [from, to]; mend or remove them"
         )
-    return matrix
+    return Similarity(scale, np.eye(3), place)
+
+
+def _unread_keys(frames: Sequence[Frame], where: str) -> Iterator[Finding]:
+    """Keys that may say something of the cameras and are not known here."""
+    unread = sorted({key for frame in frames for key in frame.settings} - READ - NEEDLESS)
+    if unread:
+        yield Finding(
+            "unread-keys",
+            "note",
+            f"{where} has keys that are not read: {listed([f'{key!r:.40}' for key in unread], 12)}",
+            "see that they say nothing of the cameras",
+        )
 
 
 def write_transforms(folder: Path, capture: Capture) -> None:
@@ -267,7 +249,7 @@ def write_transforms(folder: Path, capture: Capture) -> None:
     Raises:
         Mistake: if a camera has skew, which the format cannot hold.
     """
-    refuse_skew(capture.views, "transforms")
+    refuse_unwritable(capture.views, "transforms")
     test = [_relative(folder, view.image) for view in capture.views if view.is_test]
     train = [_relative(folder, view.image) for view in capture.views if not view.is_test]
     splits = {"train_filenames": train, "test_filenames": test} if test else {}
@@ -278,7 +260,8 @@ def write_transforms(folder: Path, capture: Capture) -> None:
 def _frame(folder: Path, view: View) -> dict[str, Any]:
     (fx, _, cx), (_, fy, cy), _ = view.intrinsics.tolist()
     size = {} if view.size is None else {"w": view.size[1], "h": view.size[0]}
-    lens = {} if view.lens is None else {"camera_model": "OPENCV", **view.lens._asdict()}
+    model = "FULL_OPENCV" if view.lens and any(view.lens[4:]) else "OPENCV"
+    lens = {} if view.lens is None else {"camera_model": model, **view.lens._asdict()}
     return {
         "file_path": _relative(folder, view.image),
         **({} if view.mask is None else {"mask_path": _relative(folder, view.mask)}),

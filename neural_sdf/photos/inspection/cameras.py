@@ -28,6 +28,25 @@ def bad_intrinsics(views: Sequence[View], photos: Mapping[str, Header]) -> Itera
     yield from _camera_finding("bad-intrinsics", faults, "mend the intrinsics there")
 
 
+def off_centre(views: Sequence[View], photos: Mapping[str, Header]) -> Iterator[Finding]:
+    """Cameras whose principal point lies outside the photo, as it does in photos that were cut."""
+    found = []
+    for view in views:
+        (cx, cy), size = view.intrinsics[:2, 2], photos[view.name][1::-1]
+        if not (0 <= cx <= size[0] and 0 <= cy <= size[1]):
+            found.append((view, f"({cx:.4g}, {cy:.4g}) in {size[0]}x{size[1]} pixels"))
+    if found:
+        yield Finding(
+            "principal-point-outside",
+            "warning",
+            f"the principal points of {len(found)} of {len(views)} cameras are outside their"
+            f" photos: {listed([f'{view.name} {place}' for view, place in found])}; expected so"
+            " only where photos were cut",
+            "mend cx and cy if the photos are whole",
+            tuple(view.name for view, _ in found),
+        )
+
+
 def bad_lenses(
     views: Sequence[View], photos: Mapping[str, Header], pinholes: Mapping[str, Pinhole]
 ) -> Iterator[Finding]:

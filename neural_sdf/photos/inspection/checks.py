@@ -6,14 +6,20 @@ listed in docs/data.md.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from neural_sdf.photos.files.capture import Header, ImageFile, View
+from neural_sdf.photos.files.capture import Header, ImageFile, View, same_shape
 from neural_sdf.photos.files.findings import Finding, listed, names
 from neural_sdf.photos.files.folder import list_photos
 from neural_sdf.photos.files.images import ImageError, read_header
+from neural_sdf.photos.files.masks import as_mask
 
+WAYS_OUT = (
+    "name a mask of its own for each, or make masks: scripts/convert_scene.py --masks=background"
+    " (before a plain background) or --masks=hull"
+)
 NOT_PHOTOS = ("_masked",)  # how the names of other pictures beside photos end
 
 
@@ -34,19 +40,61 @@ def missing_files(views: Sequence[View], folder: Path, *, skip: bool) -> Iterato
         )
 
 
-def unused_photos(views: Sequence[View]) -> Iterator[Finding]:
+def repeated_photos(views: Sequence[View]) -> Iterator[Finding]:
+    """Photos of several views, some of which may be trained on and held out."""
+    times = Counter(view.image for view in views)
+    twice = [view for view in views if times[view.image] > 1]
+    both = {v.image for v in twice if v.is_test} & {v.image for v in twice if not v.is_test}
+    if twice:
+        trained = f", {len(both)} photos for training and for testing" if both else ""
+        yield Finding(
+            "repeated-photos",
+            "warning",
+            f"{len(twice)} views share their photos with others{trained}:"
+            f" {names([view.image.name for view in twice])}; expected a photo of its own for each",
+            "remove the copies" + " from one of the splits" * bool(both),
+            tuple(view.name for view in twice),
+        )
+
+
+def shared_masks(views: Sequence[View]) -> Iterator[Finding]:
+    """One mask for the photos of several views: it cannot be the outline of an object in each."""
+    by_mask = defaultdict(list)
+    for view in views:
+        if isinstance(view.mask, Path):
+            by_mask[view.mask].append(view)
+    shared = {m: these for m, these in by_mask.items() if _num_poses(these) > 1}
+    if shared:
+        told = [
+            f"{m.name} is that of {names([v.image.name for v in vs])}" for m, vs in shared.items()
+        ]
+        yield Finding(
+            "shared-masks",
+            "error",
+            f"{len(shared)} masks are each that of several photos: {listed(told)}; expected the"
+            " object's own outline for each photo, not what to ignore in all",
+            WAYS_OUT,
+            tuple(view.name for these in shared.values() for view in these),
+        )
+
+
+def _num_poses(views: Sequence[View]) -> int:
+    return len({view.world_from_camera.tobytes() for view in views})
+
+
+def unused_photos(views: Sequence[View], folder: Path) -> Iterator[Finding]:
     """Photos beside those of the views that have no camera."""
     used = {view.image for view in views if isinstance(view.image, Path)}
     unused = sorted(
         photo
         for place in {image.parent for image in used}
         for photo in list_photos(place)
-        if photo not in used and not photo.stem.endswith(NOT_PHOTOS)
+        if photo not in used and not photo.stem.endswith(NOT_PHOTOS) and not as_mask(folder, photo)
     )
     if unused:
         yield Finding(
             "unused-photos",
-            "note",
+            "note" if len(unused) <= len(used) else "warning",
             f"{len(unused)} photos have no camera: {names([path.name for path in unused])}",
             "they are not used; add their cameras if they should be",
         )
@@ -95,11 +143,30 @@ def wrong_sizes(
         [
             (view, view.mask, masks[view.name], photos[view.name][:2])
             for view in views
-            if view.mask is not None
+            if view.mask is not None and not same_shape(masks[view.name][:2], photos[view.name][:2])
         ],
-        "masks of the size of their photos",
+        "masks of the size of their photos, or of its shape",
         "make them anew",
     )
+
+
+def resized_masks(
+    views: Sequence[View], photos: Mapping[str, Header], masks: Mapping[str, Header]
+) -> Iterator[Finding]:
+    """Masks of another size than their photos, and of the same shape."""
+    pairs = [(v, masks[v.name][:2], photos[v.name][:2]) for v in views if v.mask is not None]
+    other = [(v, mask, photo) for v, mask, photo in pairs if mask != photo]
+    if other:
+        view, mask, photo = other[0]
+        yield Finding(
+            "scaled-masks",
+            "note",
+            f"{len(other)} of {len(views)} masks are larger or smaller than their photos: that of"
+            f" {view.image.name} is {mask[1]}x{mask[0]} pixels, not {photo[1]}x{photo[0]}; took"
+            " them for the same picture",
+            "make them of the photos' own size for sharper outlines",
+            tuple(view.name for view, *_ in other),
+        )
 
 
 def absent_masks(views: Sequence[View], photos: Mapping[str, Header]) -> Iterator[Finding]:

@@ -9,6 +9,12 @@ from jaxtyping import Bool
 
 from neural_sdf.photos.files.findings import Finding, names
 
+MOST = 0.8  # share of the masks
+AROUND = 0.8  # share of the border, beyond which a mask is no outline
+WAYS_OUT = (
+    "make masks: scripts/convert_scene.py --masks=background (before a plain background) or"
+    " --masks=hull"
+)
 BORDER = 0.5  # share of a photo's border that only an inverted mask covers
 
 
@@ -28,15 +34,29 @@ def said_nothing(
         return
     for word, share in (("empty", 0), ("full", 1)):
         found = [name for name, s in zip(view_names, shares, strict=True) if s == share]
+        are_most = len(found) > MOST * len(masks)
         if found:
             yield Finding(
                 f"{word}-masks",
-                "warning",
+                "error" if are_most else "warning",
                 f"{len(found)} of {len(masks)} masks are all {word}: {names(found)}, expected the"
                 " outline of the object",
-                "make them anew, or delete these views",
+                WAYS_OUT if are_most else "make them anew, or delete these views",
                 tuple(found),
             )
+
+
+def boundless(masks: Sequence[Bool[np.ndarray, "_h _w"]]) -> Iterator[Finding]:
+    """Masks that reach all round the photos, most of them: they show what to ignore in a room."""
+    around = [border_share(mask) > AROUND for mask in masks]
+    if masks and np.mean(around) > MOST:
+        yield Finding(
+            "boundless-masks",
+            "error",
+            f"{sum(around)} of {len(masks)} masks reach all round their photos, expected the"
+            " outline of the object in each, and not what is to be ignored in the photos",
+            WAYS_OUT,
+        )
 
 
 def inverted_masks(masks: Sequence[Bool[np.ndarray, "_h _w"]]) -> list[int]:

@@ -37,7 +37,7 @@ def test_a_pose_that_is_not_rigid_is_told_with_its_number(pose, message):
         (changed(CAMERA, (0, 0), np.nan), "hold nan"),
         (changed(CAMERA, (0, 0), -60.0), "fx -60"),
         (changed(CAMERA, (1, 1), 0.0), "fy 0"),
-        (changed(CAMERA, (0, 2), 48.5), "(48.5, 18) is outside the photo of 48x36"),
+        (changed(CAMERA, (0, 2), 4850.0), "(4850, 18) is 101 sides from the middle"),
     ],
 )
 def test_intrinsics_that_cannot_be_are_told_with_their_number(intrinsics, message):

@@ -1,4 +1,4 @@
-"""Names in camera files stay inside the folder, files have a bound, and photos find their masks."""
+"""Names in camera files stay inside the folder, and files have a bound."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,6 @@ from PIL import Image
 from neural_sdf.photos.files.folder import (
     LONGEST_NAME,
     MOST_BYTES,
-    find_masks,
     inside,
     list_photos,
     photo_folder,
@@ -35,6 +34,7 @@ FOLDER = Path("/photos/scene")
         ("..a/a..png", "..a/a..png"),
         (".../a.png", ".../a.png"),
         ("images/12:30.png", "images/12:30.png"),
+        ("/photos/scene/images/a.png", "images/a.png"),
         ("~/a.png", "~/a.png"),
         ("$HOME/a.png", "$HOME/a.png"),
         ("Straße/ä b.png", "Straße/ä b.png"),
@@ -52,7 +52,7 @@ def test_a_relative_name_is_a_path_in_the_folder(name, path):
     [
         *("..", "../a.png", "../../etc/passwd", "images/../../a.png", "a/b/../../../c", "./../a"),
         *("../scene/a.png", "..\\a.png", "images\\..\\..\\a.png", "a/..\\../b.png", "a/../.."),
-        *("/etc/passwd", "/", "//server/share/a.png", "/photos/scene/a.png", "/../a.png"),
+        *("/etc/passwd", "/", "//server/share/a.png", "/photos/scene2/a.png", "/../a.png"),
         *("\\a.png", "\\\\server\\share\\a.png", "\\\\?\\C:\\a.png"),
         *("C:\\a.png", "C:/a.png", "C:a.png", "c:", "images/../C:/a.png", ".\\C:\\a.png"),
     ],
@@ -130,71 +130,6 @@ def put(folder: Path, *names: str) -> list[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (2, 2)).save(path)
     return paths
-
-
-def relative(folder: Path, masks) -> list[str | None]:
-    return [None if mask is None else mask.relative_to(folder).as_posix() for mask in masks]
-
-
-@pytest.mark.parametrize("place", ["mask", "masks", "silhouettes"])
-@pytest.mark.parametrize("photos", ["image", "images", "rgb", "blended_images", "."])
-def test_a_mask_has_the_stem_of_its_photo(tmp_path, photos, place):
-    images = put(tmp_path, f"{photos}/b.jpg", f"{photos}/a.jpg")
-    put(tmp_path, f"{place}/a.png", f"{place}/b.png", f"{place}/c.png")
-    assert relative(tmp_path, find_masks(tmp_path, images)) == [f"{place}/b.png", f"{place}/a.png"]
-
-
-def test_a_mask_may_have_the_whole_name_of_its_photo(tmp_path):
-    images = put(tmp_path, "images/a.jpg", "images/b.jpg")
-    put(tmp_path, "masks/b.jpg.png", "masks/a.jpg.png")
-    masks = ["masks/a.jpg.png", "masks/b.jpg.png"]
-    assert relative(tmp_path, find_masks(tmp_path, images)) == masks
-
-
-def test_photos_in_folders_have_their_masks_in_folders_of_the_same_names(tmp_path):
-    images = put(tmp_path, "images/left/0.jpg", "images/right/0.jpg", "images/right/1.jpg")
-    masks = ["masks/left/0.jpeg", "masks/right/0.jpg.png", "masks/right/1.png"]
-    put(tmp_path, *masks)
-    assert relative(tmp_path, find_masks(tmp_path, images)) == masks
-    assert relative(tmp_path, find_masks(tmp_path, images[::-1])) == masks[::-1]
-
-
-def test_masks_of_photos_in_folders_may_lie_side_by_side(tmp_path):
-    images = put(tmp_path, "images/left/0.jpg", "images/right/1.jpg")
-    put(tmp_path, "masks/0.png", "masks/1.png")
-    assert relative(tmp_path, find_masks(tmp_path, images)) == ["masks/0.png", "masks/1.png"]
-
-
-def test_as_many_masks_of_other_names_are_paired_in_sorted_order(tmp_path):
-    images = put(tmp_path, "images/y.jpg", "images/x.jpg", "images/z.jpg")
-    put(tmp_path, "masks/2.png", "masks/1.png", "masks/3.png")
-    masks = ["masks/2.png", "masks/1.png", "masks/3.png"]
-    assert relative(tmp_path, find_masks(tmp_path, images)) == masks
-
-
-def test_one_mask_with_its_photos_name_forbids_pairing_in_sorted_order(tmp_path):
-    images = put(tmp_path, "images/a.jpg", "images/b.jpg", "images/c.jpg")
-    put(tmp_path, "masks/0.png", "masks/b.png", "masks/1.png")
-    masks = ["masks/a.png", "masks/b.png", "masks/c.png"]
-    assert relative(tmp_path, find_masks(tmp_path, images)) == masks
-
-
-def test_a_missing_mask_is_expected_where_it_should_be(tmp_path):
-    images = put(tmp_path, "images/a.jpg", "images/left/b.jpg", "images/c.jpg")
-    put(tmp_path, "masks/a.png")
-    masks = ["masks/a.png", "masks/left/b.png", "masks/c.png"]
-    found = find_masks(tmp_path, images)
-    assert relative(tmp_path, found) == masks
-    assert [path.is_file() for path in found] == [True, False, False]
-
-
-def test_without_masks_there_is_none_for_each_photo(tmp_path):
-    images = put(tmp_path, "images/a.jpg", "images/b.jpg")
-    (tmp_path / "mask").mkdir()
-    put(tmp_path, "other/a.png")
-    (tmp_path / "masks").mkdir()
-    (tmp_path / "masks/notes.txt").write_text("none yet")
-    assert find_masks(tmp_path, images) == [None, None]
 
 
 def test_photos_are_listed_in_sorted_order_and_nothing_else_is(tmp_path):

@@ -12,7 +12,6 @@ from neural_sdf.photos import load_scene
 from neural_sdf.photos.files.capture import View
 from neural_sdf.photos.files.images import read_header
 from neural_sdf.photos.files.lens import (
-    Lens,
     cropped,
     distort,
     lens_or_none,
@@ -20,6 +19,7 @@ from neural_sdf.photos.files.lens import (
     shown_places,
     window,
 )
+from neural_sdf.photos.files.lens_models import Fisheye, OpenCV
 from neural_sdf.photos.files.views import pinhole_camera, read_view
 from neural_sdf.photos.inspection.matches import find_matches, line_distance
 from neural_sdf.photos.inspection.readings import Views
@@ -29,16 +29,16 @@ HEIGHT, WIDTH = 60, 80
 K = np.array([[70.0, 0, 43], [0, 74, 27], [0, 0, 1]])
 SKEWED = np.array([[70.0, 3, 43], [0, 74, 27], [0, 0, 1]])
 LENSES = {
-    "barrel": Lens(k1=-0.2, k2=0.03),
-    "pincushion": Lens(k1=0.25, k2=0.05),
-    "decentred": Lens(k1=0.05, p1=0.02, p2=-0.03),
-    "rational": Lens(0.3, 0.02, 0.004, -0.003, 0.01, 0.1, 0.03, 0.002),
-    "moustache": Lens(k1=0.3, k2=-0.6, k3=0.3),
+    "barrel": OpenCV(k1=-0.2, k2=0.03),
+    "pincushion": OpenCV(k1=0.25, k2=0.05),
+    "decentred": OpenCV(k1=0.05, p1=0.02, p2=-0.03),
+    "rational": OpenCV(0.3, 0.02, 0.004, -0.003, 0.01, 0.1, 0.03, 0.002),
+    "moustache": OpenCV(k1=0.3, k2=-0.6, k3=0.3),
 }
 WITH_GAPS = [name for name in LENSES if name != "barrel"]  # whose photo does not fill its grid
 
 
-def opencv(lens: Lens, x, y):
+def opencv(lens: OpenCV, x, y):
     """As OpenCV's manual has it."""
     k1, k2, p1, p2, k3, k4, k5, k6 = lens
     r = np.sqrt(x**2 + y**2)
@@ -90,7 +90,7 @@ def from_edge(values):
 
 def test_distortion_is_that_computed_by_hand():
     """At (1, 2), r² = 5: f = (1 + .5 + .25 + .125) / (1 + .5 + .5 + .5) = 0.75."""
-    lens = Lens(k1=0.1, k2=0.01, p1=0.02, p2=0.03, k3=0.001, k4=0.1, k5=0.02, k6=0.004)
+    lens = OpenCV(k1=0.1, k2=0.01, p1=0.02, p2=0.03, k3=0.001, k4=0.1, k5=0.02, k6=0.004)
     bent = distort(lens, np.array([1.0, 2.0]))
     np.testing.assert_allclose(bent, [0.75 + 0.08 + 0.21, 1.5 + 0.26 + 0.12], atol=1e-14)
     without_denominator = distort(lens._replace(k4=0.0, k5=0.0, k6=0.0), np.array([1.0, 2.0]))
@@ -113,23 +113,24 @@ def test_each_coefficient_moves_a_point_by_its_own_term():
         "p1": np.array([2 * x * y, r2 + 2 * y * y]),
         "p2": np.array([r2 + 2 * x * x, 2 * x * y]),
     }
-    assert set(terms) == set(Lens._fields)
+    assert set(terms) == set(OpenCV._fields)
     for name, term in terms.items():
-        moved = distort(Lens(**{name: tiny}), np.array([x, y])) - [x, y]
+        moved = distort(OpenCV(**{name: tiny}), np.array([x, y])) - [x, y]
         np.testing.assert_allclose(moved / tiny, term, atol=1e-5, err_msg=name)
 
 
 def test_without_coefficients_there_is_no_lens():
-    assert lens_or_none() is None
-    assert lens_or_none(0.0, 0.0, -0.0, 0.0, 0.0, 0.0, 0.0, 0.0) is None
-    assert lens_or_none(0.0, 0.1, 0.2) == Lens(k2=0.1, p1=0.2)
+    assert lens_or_none(OpenCV()) is None
+    assert lens_or_none(OpenCV(0.0, 0.0, -0.0, 0.0, 0.0, 0.0, 0.0, 0.0)) is None
+    assert lens_or_none(Fisheye()) == Fisheye(), "which bends without any coefficient"
+    assert lens_or_none(OpenCV(0.0, 0.1, 0.2)) == OpenCV(k2=0.1, p1=0.2)
 
 
 def test_a_lens_that_does_nothing_keeps_the_photo_as_it_is():
     photo = np.random.default_rng(0).uniform(0, 255, (HEIGHT, WIDTH, 3)).astype(np.float32)
-    whole = window(Lens(), K, HEIGHT, WIDTH)
+    whole = window(OpenCV(), K, HEIGHT, WIDTH)
     assert whole == (0, HEIGHT, 0, WIDTH)
-    np.testing.assert_allclose(resampled(photo, shown_places(Lens(), K, whole)), photo, atol=0.01)
+    np.testing.assert_allclose(resampled(photo, shown_places(OpenCV(), K, whole)), photo, atol=0.01)
 
 
 @pytest.mark.parametrize("intrinsics", [K, SKEWED], ids=["square", "skewed"])
@@ -217,7 +218,7 @@ def test_the_window_ends_before_the_fold_and_fills_what_is_before_it(k1, k2, k3,
     """Where r (1 + k1 r² + k2 r⁴ + k3 r⁶) ceases to rise, the photo shows the same again."""
     slope = np.polynomial.Polynomial([1, 0, 3 * k1, 0, 5 * k2, 0, 7 * k3])
     fold = min((z.real for z in slope.roots() if abs(z.imag) < 1e-9 < z.real), default=np.inf)
-    kept = window(Lens(k1=k1, k2=k2, k3=k3), intrinsics, HEIGHT, WIDTH)
+    kept = window(OpenCV(k1=k1, k2=k2, k3=k3), intrinsics, HEIGHT, WIDTH)
     assert kept is not None
     shape = kept.bottom - kept.top, kept.right - kept.left
     pixel = 1 / intrinsics[0, 0]
@@ -229,14 +230,14 @@ def test_the_window_ends_before_the_fold_and_fills_what_is_before_it(k1, k2, k3,
 @pytest.mark.parametrize("name", ["k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"])
 @pytest.mark.parametrize("size", [-1e6, -5.0, 5.0, 1e6, 1e30, -1e30, np.nan])
 def test_no_coefficient_is_too_large_for_an_answer(name, size):
-    kept = window(Lens(**{name: size}), K, HEIGHT, WIDTH)
+    kept = window(OpenCV(**{name: size}), K, HEIGHT, WIDTH)
     if kept is not None:
-        shown = photographed(Lens(**{name: size}), K, HEIGHT, WIDTH)
+        shown = photographed(OpenCV(**{name: size}), K, HEIGHT, WIDTH)
         assert shown[kept.top : kept.bottom, kept.left : kept.right].all()
 
 
 def test_a_scene_is_cropped_to_the_window_of_its_lens(ball, transforms_folder, edit_json):
-    lens = Lens(k1=0.3, k2=0.1, p1=0.03, p2=0.02)
+    lens = OpenCV(k1=0.3, k2=0.1, p1=0.03, p2=0.02)
     edit_json(transforms_folder / "transforms.json", lambda d: d.update(lens._asdict()))
     ideal = np.stack([*straightened(lens, *image_points(ball.intrinsics, 36, 48))], axis=-1)
     pixels = ideal @ ball.intrinsics[:2, :2].T + ball.intrinsics[:2, 2]

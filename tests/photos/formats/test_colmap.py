@@ -6,10 +6,17 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from neural_sdf.photos.files.capture import Capture, View
-from neural_sdf.photos.files.lens import Lens
+from neural_sdf.photos.files.lens_models import (
+    Division,
+    EnhancedUnified,
+    FieldOfView,
+    Fisheye,
+    OpenCV,
+    ThinPrismFisheye,
+)
 from neural_sdf.photos.formats import FORMATS
 from neural_sdf.photos.formats.colmap import is_colmap, read_colmap, write_colmap
-from neural_sdf.photos.layouts import recognise
+from neural_sdf.photos.layouts import read_capture, recognise
 
 HEIGHT, WIDTH = 36, 48
 PARAMS = [60.0, 66.0, 25.0, 17.0]
@@ -131,8 +138,34 @@ def test_masks_are_paired_by_name(scene):
     (folder / "masks").mkdir()
     for i in range(12):
         (folder / f"masks/{i:03d}.png.png").touch()
-    views = read_colmap(folder, "").views
+    for i in range(12):
+        (folder / f"images/{i:03d}.png").touch()
+    views = read_capture(folder, format="colmap", cameras="").views
     assert [view.mask.name for view in views[:2]] == ["000.png.png", "001.png.png"]
+
+
+def test_of_several_models_the_one_with_most_photos_is_read_and_the_others_told(ball, scene):
+    folder, model = scene("text", "sparse/0")
+    other = folder / "sparse/1"
+    other.mkdir()
+    write_binary(other, ball)
+    text = (model / "images.txt").read_text().splitlines()
+    (model / "images.txt").write_text("\n".join(text[:9]) + "\n")  # three photos
+    capture = read_colmap(folder, "")
+    assert len(capture.views) == 12 and capture.views[0].origin.endswith("images.bin")
+    (told,) = capture.findings
+    assert told.level == "warning" and "0 of 3 photos, 1 of 12 photos" in told.message
+    assert len(read_colmap(folder, "sparse/0").views) == 3
+    assert read_colmap(folder, "sparse/0").findings == ()
+
+
+def test_images_may_have_one_line_each(ball, scene):
+    folder, model = scene("text")
+    lines = (model / "images.txt").read_text().splitlines()
+    (model / "images.txt").write_text("\n".join(line for line in lines if "png" in line) + "\n")
+    views = read_colmap(folder, "").views
+    assert [view.image.name for view in views] == [f"{i:03d}.png" for i in range(12)]
+    np.testing.assert_allclose(views[3].world_from_camera, ball.world_from_camera[3], atol=1e-9)
 
 
 def test_photos_lie_in_subfolders_and_their_names_have_spaces(scene):
@@ -146,14 +179,29 @@ def test_photos_lie_in_subfolders_and_their_names_have_spaces(scene):
 LENSES = [
     ("SIMPLE_PINHOLE", "60 25 17", 60, None),
     ("PINHOLE", "60 66 25 17", 66, None),
-    ("SIMPLE_RADIAL", "60 25 17 .1", 60, Lens(k1=0.1)),
-    ("RADIAL", "60 25 17 .1 .2", 60, Lens(k1=0.1, k2=0.2)),
-    ("OPENCV", "60 66 25 17 .1 .2 .3 .4", 66, Lens(0.1, 0.2, 0.3, 0.4)),
+    ("SIMPLE_RADIAL", "60 25 17 .1", 60, OpenCV(k1=0.1)),
+    ("RADIAL", "60 25 17 .1 .2", 60, OpenCV(k1=0.1, k2=0.2)),
+    ("OPENCV", "60 66 25 17 .1 .2 .3 .4", 66, OpenCV(0.1, 0.2, 0.3, 0.4)),
+    ("OPENCV_FISHEYE", "60 66 25 17 .1 .2 .3 .4", 66, Fisheye(0.1, 0.2, 0.3, 0.4)),
+    ("SIMPLE_RADIAL_FISHEYE", "60 25 17 .1", 60, Fisheye(0.1)),
+    ("RADIAL_FISHEYE", "60 25 17 .1 .2", 60, Fisheye(0.1, 0.2)),
+    ("SIMPLE_FISHEYE", "60 25 17", 60, Fisheye()),
+    ("FISHEYE", "60 66 25 17", 66, Fisheye()),
+    ("FOV", "60 66 25 17 .5", 66, FieldOfView(0.5)),
+    ("SIMPLE_DIVISION", "60 25 17 -.1", 60, Division(-0.1)),
+    ("DIVISION", "60 66 25 17 -.1", 66, Division(-0.1)),
+    ("EUCM", "60 66 25 17 .5 1.1", 66, EnhancedUnified(0.5, 1.1)),
+    (
+        "THIN_PRISM_FISHEYE",
+        "60 66 25 17 .1 .2 .3 .4 .5 .6 .7 .8",
+        66,
+        ThinPrismFisheye(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+    ),
     (
         "FULL_OPENCV",
         "60 66 25 17 .1 .2 .3 .4 .5 .6 .7 .8",
         66,
-        Lens(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+        OpenCV(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
     ),
     ("OPENCV", "60 66 25 17 0 0 0 0", 66, None),
 ]
@@ -163,7 +211,17 @@ BINARY_IDS = {
     "SIMPLE_RADIAL": 2,
     "RADIAL": 3,
     "OPENCV": 4,
+    "OPENCV_FISHEYE": 5,
     "FULL_OPENCV": 6,
+    "FOV": 7,
+    "SIMPLE_RADIAL_FISHEYE": 8,
+    "RADIAL_FISHEYE": 9,
+    "THIN_PRISM_FISHEYE": 10,
+    "SIMPLE_DIVISION": 12,
+    "DIVISION": 13,
+    "SIMPLE_FISHEYE": 14,
+    "FISHEYE": 15,
+    "EUCM": 16,
 }
 
 
@@ -191,13 +249,13 @@ def test_every_image_has_its_own_camera(scene):
     edit(model / "images.txt", " 7 005.png", " 8 005.png")
     views = read_colmap(folder, "").views
     assert [view.size for view in views[4:7]] == [(36, 48), (80, 100), (36, 48)]
-    assert [view.lens for view in views[4:7]] == [None, Lens(k1=0.1), None]
+    assert [view.lens for view in views[4:7]] == [None, OpenCV(k1=0.1), None]
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("cameras", "PINHOLE", "FOV", r"camera 7 .*cameras.txt.*'FOV'; .*image_undistorter"),
+        ("cameras", "PINHOLE", "PANO", r"camera 7 .*cameras.txt.*'PANO'; .*image_undistorter"),
         ("cameras", "PINHOLE", "SIMPLE_PINHOLE", "camera 7 .* more than 3 entries; expected 3"),
         ("cameras", "17.0", "", "camera 7 .* only 3 entries; expected 4 numbers"),
         ("cameras", "17.0", "nan", "camera 7 .* holds nan; expected"),
@@ -213,10 +271,8 @@ def test_every_image_has_its_own_camera(scene):
         ("images", "100 ", "hundred ", "line 4 of .*images.txt .*'hundred'; expected the id"),
         ("images", " 7 000.png", "", "line 4 of .*; expected IMAGE_ID"),
         ("images", "000.png", "", "line 4 of .*; expected IMAGE_ID"),
-        ("images", "000.png", "../../etc/passwd", "name of image 100 .*outside"),
-        ("images", "000.png", "/etc/passwd", "name of image 100 .*outside"),
+        ("images", "000.png", "../..", "name of image 100 .*; expected the path of a file"),
         ("images", "000.png", "001.png", "image 100 .* image 99 .*'images_001'; expected one"),
-        ("images", "000.png\n\n", "000.png\n", "line 5 of .*images.txt .*; expected observations"),
         ("points3D", "0.5 1.25", "0.5 nan", "line 2 of .*points3D.txt .*nan; expected"),
         ("points3D", "0.5 1.25 -3.0 1 2 3 0.5 1 2 3 4", "0.5", "line 2 .* only 1 entries"),
     ],
@@ -259,9 +315,9 @@ HUGE = struct.pack("<Q", 2**60)
         ("images", lambda b: b + b"\0", "1 bytes after the last entry"),
         ("images", lambda b: b[:72] + 5000 * b"x", "name of image 100 has no end"),
         ("images", lambda b: b.replace(b"000.png", b"\xff00.png"), "images.bin cannot be read"),
-        ("images", lambda b: b.replace(b"000.png", b"/00.png"), "image 100 .*outside"),
         ("images", lambda b: b[:12] + struct.pack("<d", np.nan) + b[20:], "image 100 .*nan"),
-        ("cameras", lambda b: b[:12] + b"\x05" + b[13:], "camera 7 .*'OPENCV_FISHEYE'; expected"),
+        ("cameras", lambda b: b[:12] + b"\x0b" + b[13:], "camera 7 .*'RAD_TAN_THIN_PRISM_FISH"),
+        ("cameras", lambda b: b[:12] + b"\x11" + b[13:], "camera 7 .*'EQUIRECTANGULAR'; expected"),
         ("cameras", lambda b: b[:12] + b"\x63" + b[13:], "camera 7 .*'number 99'; expected"),
         ("cameras", lambda b: b[:16] + HUGE + b[24:], "camera 7 .* pixels; expected"),
         ("points3D", lambda b: b[:16] + struct.pack("<d", np.inf) + b[24:], "not finite"),
@@ -316,8 +372,8 @@ def views_of(ball, folder: Path) -> list[View]:
 
 def test_what_is_written_is_read_again(ball, tmp_path):
     views = views_of(ball, tmp_path)
-    views[1] = views[1]._replace(lens=Lens(0.1, 0.2, 0.3, 0.4))
-    views[2] = views[2]._replace(lens=Lens(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1 / 3))
+    views[1] = views[1]._replace(lens=OpenCV(0.1, 0.2, 0.3, 0.4))
+    views[2] = views[2]._replace(lens=OpenCV(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1 / 3))
     views[3] = views[3]._replace(size=(100, 80), intrinsics=ball.intrinsics * [[np.pi], [1], [1]])
     points = np.random.default_rng(0).normal(size=(5, 3))
     write_colmap(tmp_path, Capture(tuple(views), points=points))

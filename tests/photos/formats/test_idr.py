@@ -17,10 +17,38 @@ def test_decomposition_recovers_skewed_camera_from_scaled_projection(ball):
         np.testing.assert_allclose(world_from_camera, pose, atol=1e-12)
 
 
+def test_a_projection_and_its_negative_are_one_camera(ball):
+    projection = ball.intrinsics @ np.linalg.inv(ball.world_from_camera[0])[:3]
+    for one, other in zip(
+        decompose_projection(projection, "P"),
+        decompose_projection(-3 * projection, "P"),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-11)
+
+
+def test_intrinsics_may_lie_beside_poses_in_units_of_half_the_photo(ball, idr_folder, edit_npz):
+    """As DVR and UNISURF have them."""
+    to_unit = np.array([[2 / 48, 0, -1], [0, 2 / 36, -1], [0, 0, 1]])
+
+    def split(arrays):
+        for i, pose in enumerate(ball.world_from_camera):
+            arrays[f"world_mat_{i}"] = np.linalg.inv(pose)
+            arrays[f"camera_mat_{i}"] = np.eye(4)
+            arrays[f"camera_mat_{i}"][:3, :3] = to_unit @ ball.intrinsics
+
+    edit_npz(idr_folder / "cameras.npz", split)
+    for view, pose in zip(read_idr(idr_folder, "").views, ball.world_from_camera, strict=True):
+        np.testing.assert_allclose(view.intrinsics, ball.intrinsics, atol=1e-10)
+        np.testing.assert_allclose(view.world_from_camera, pose, atol=1e-10)
+    edit_npz(idr_folder / "cameras.npz", lambda a: [a.pop(k) for k in list(a) if "camera" in k])
+    with pytest.raises(ValueError, match=r"world_mat_0 .* pose without intrinsics; expected K"):
+        read_idr(idr_folder, "")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (np.diag([-1.0, 1, 1]), "determinant -3960"),
         (np.diag([1.0, 1, 0]), "determinant 0"),
         (np.diag([1.0, 1, np.nan]), "NaN"),
     ],

@@ -56,8 +56,7 @@ def edit(scene, old: str, new: str) -> None:
         ("12\n", "9" * 5000 + "\n", "line 1 of .*ball_par.txt has '999.*; expected the number"),
         ("12\n", "twelve\n", "line 1 of .*'twelve'; expected the number of photos"),
         ("12\n", "", "line 1 of .*'ball0011.png .*; expected the number of photos"),
-        ("ball0011.png", "/etc/passwd", "photo in line 2 of .*outside"),
-        ("ball0011.png", "../ball.png", "photo in line 2 of .*outside"),
+        ("ball0011.png", "../..", "photo in line 2 of .*; expected the path of a file"),
         ("ball0011.png", "ball0010.png", "line 2 .* line 3 .* 'ball0010'; expected one camera"),
         ("120.0", "nan", "line 2 of .*ball_par.txt holds nan; expected"),
         ("120.0", "1e400", "line 2 of .* holds inf; expected"),
@@ -102,7 +101,7 @@ def test_the_temple_has_the_cameras_of_its_file(photo_set):
     assert [name for name, form in FORMATS.items() if form.recognises(folder)] == ["middlebury"]
     views = read_middlebury(folder, "").views
     assert [view.name for view in views] == [f"templeR{i:04d}" for i in range(1, 48)]
-    assert all(view.image.is_file() and view.mask.is_file() for view in views)
+    assert all(view.image.is_file() for view in views)
     K = [[1520.4, 0, 302.82], [0, 1525.9, 247.37], [0, 0, 1]]
     # The object's box projects into the photo, 0.56 away.
     centre = np.array([0.0267, 0.0371, -0.0550])

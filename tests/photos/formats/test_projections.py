@@ -99,7 +99,6 @@ def test_files_of_other_layouts_are_not_claimed(scene, tmp_path, idr_folder, tra
         ("1 0 0 0 0 1 0 0 0 0 1 1e400", "003.txt holds inf; expected"),
         ("1 0 0 0 0 1 0 0 0 0 1 x", "003.txt.*'x'; expected 12 numbers"),
         ("1 0 0 0 0 1 0 0 0 0 1 0", "003.txt is a pose without intrinsics; expected"),
-        ("60 0 9 0 0 66 9 0 0 0 -1 0", "003.txt has determinant -3960"),
         ("60 0 9 0 0 66 9 0 0 0 0 1", "003.txt has zeros in its third row; expected"),
         ("60 0 9 0 60 0 9 0 0 0 1 1", "003.txt has determinant 0"),
         ("1e30 0 9 0 0 1e30 9 0 0 0 1e-310 1", "003.txt has zeros in its third row"),

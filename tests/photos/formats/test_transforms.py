@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from neural_sdf.photos.files.lens import Lens
+from neural_sdf.photos.files.lens_models import Fisheye, OpenCV, Polynomial
 from neural_sdf.photos.formats.transforms import is_transforms, read_transforms
 
 
@@ -105,16 +105,13 @@ def without(key):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (in_frame(file_path="../other/000.png"), "frame 3.* '../other/000.png', .*outside"),
-        (in_frame(file_path="images/../../x.png"), "outside"),
-        (in_frame(file_path="/etc/passwd"), "'/etc/passwd', which is outside"),
-        (in_frame(mask_path="/etc/passwd"), "mask_path of frame 3.*outside"),
+        (in_frame(file_path="../.."), "frame 3 .*; expected the path of a file"),
+        (in_frame(mask_path="/"), "mask_path of frame 3.*; expected the path of a file"),
         (in_frame(file_path=7), "file_path of frame 3.* is 7; expected"),
         (in_frame(transform_matrix=[[1, 2], [3]]), r"frame 3 .*transform_matrix \[\[1, 2\]"),
-        (in_frame(transform_matrix=None), "transform_matrix None; expected 4 rows"),
-        (in_file(camera_model="OPENCV_FISHEYE"), "frame 0 .*'OPENCV_FISHEYE'"),
-        (in_file(is_fisheye=True), "fisheye"),
-        (in_file(w=48.5), r"frame 0 .* w = 48.5; expected a whole number"),
+        (in_frame(transform_matrix="none"), "transform_matrix 'none'; expected 4 rows"),
+        (in_file(camera_model="EQUIRECTANGULAR"), "frame 0 .*'EQUIRECTANGULAR'"),
+        (in_file(w=48.5), r"w of frame 0 .* is 48.5; expected a whole number"),
         (in_file(fl_y="wide"), "fl_y = 'wide'; expected a number"),
         (without("fl_x"), "frame 0 .*no focal length; expected 'fl_x' .* 'camera_angle_x'"),
         (in_file(fl_x=None, camera_angle_x=4.0), "camera_angle_x = 4.0; expected radians"),
@@ -141,10 +138,10 @@ def test_what_is_no_json_object_is_refused_by_name(transforms_folder, text):
 
 
 def test_the_lens_is_read_with_its_coefficients_in_their_places(transforms_folder, edit_json):
-    lens = {"k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4, "k3": 0.5, "k4": 0.6}
+    lens = {"k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4, "k3": 0.5, "k4": 0.6, "k5": 0.7}
     edit_json(transforms_folder / "transforms.json", lambda d: d["frames"][3].update(lens))
     views = read(transforms_folder)
-    assert views[3].lens == Lens(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    assert views[3].lens == OpenCV(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
     assert views[2].lens is None  # k1 is 0 there
 
 
@@ -159,3 +156,131 @@ def test_fox_has_its_known_lens(photo_set):
     np.testing.assert_allclose(view.intrinsics[[0, 1], [0, 1]], [1375.52, 1374.49])
     assert view.lens is not None
     np.testing.assert_allclose(view.lens[:4], [0.0578421, -0.0805099, -0.000980296, 0.00015575])
+
+
+def edited(folder, edit_json, **changes):
+    edit_json(folder / "transforms.json", lambda document: document.update(changes))
+    return read_transforms(folder, "")
+
+
+@pytest.mark.parametrize(
+    "spelling", ["images/{:03d}.png", "./images\\{:03d}.png", "{:03d}.png", "images/{:03d}.jpg"]
+)
+def test_split_lists_name_frames_however_they_spell_them(transforms_folder, edit_json, spelling):
+    names = {
+        "test_filenames": [spelling.format(3)],
+        "val_filenames": [spelling.format(i) for i in (3, 5)],
+        "train_filenames": [spelling.format(i) for i in range(12) if i not in (3, 5, 7)],
+    }
+    capture = edited(transforms_folder, edit_json, **names)
+    assert [v.name for v in capture.views if v.is_test] == ["images_003"]
+    left = {"images_005", "images_007"}
+    assert {v.name for v in capture.views} == {f"images_{i:03d}" for i in range(12)} - left
+    (told,) = capture.findings
+    assert told.code == "unlisted-frames" and "1 of 12" in told.message
+
+
+@pytest.mark.parametrize("key", ["train_filenames", "test_filenames", "val_filenames"])
+def test_a_listed_name_that_no_frame_has_is_refused(transforms_folder, edit_json, key):
+    with pytest.raises(ValueError, match=rf"{key} of .*'images/x.png'; expected file_path of"):
+        edited(transforms_folder, edit_json, **{key: ["images/003.png", "images/x.png"]})
+
+
+def test_a_frame_to_test_on_is_not_trained_on_whatever_the_lists_say(transforms_folder, edit_json):
+    names = [f"images/{i:03d}.png" for i in range(12)]
+    capture = edited(transforms_folder, edit_json, train_filenames=names, test_filenames=names[:2])
+    assert sum(view.is_test for view in capture.views) == 2
+    assert [told.code for told in capture.findings] == ["listed-twice"]
+
+
+def test_a_k4_alone_is_that_of_nerfstudio_and_with_the_full_model_that_of_opencv(
+    transforms_folder, edit_json
+):
+    lens = {"k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4, "k3": 0.5, "k4": 0.6}
+    views = edited(transforms_folder, edit_json, **lens).views
+    assert views[0].lens == Polynomial(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    edited(transforms_folder, edit_json, camera_model="FULL_OPENCV")
+    assert read(transforms_folder)[0].lens == OpenCV(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+
+
+@pytest.mark.parametrize("given", [{"camera_model": "OPENCV_FISHEYE"}, {"is_fisheye": True}])
+def test_a_fisheye_is_known_by_either_key(transforms_folder, edit_json, given):
+    views = edited(transforms_folder, edit_json, k1=0.1, k2=0.2, k3=0.3, k4=0.4, **given).views
+    assert views[0].lens == Fisheye(0.1, 0.2, 0.3, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("given", "radius"),
+    [
+        ({"sphere_center": [1, 2, 3], "sphere_radius": 4, "aabb_range": [[0, 9]] * 3}, 4.0),
+        ({"aabb_range": [[0, 2], [1, 3], [2, 4]]}, 3**0.5),
+    ],
+)
+def test_the_sphere_of_neuralangelo_is_the_region(transforms_folder, edit_json, given, radius):
+    region = edited(transforms_folder, edit_json, **given).world_from_scene
+    assert float(region.scale) == pytest.approx(radius)
+    np.testing.assert_allclose(region.translation, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"sphere_center": [1, 2], "sphere_radius": 4}, {"aabb_range": "all"}, {"aabb_range": 3}],
+)
+def test_a_sphere_that_is_none_is_refused(transforms_folder, edit_json, given):
+    with pytest.raises(ValueError, match=r"of transforms.json is no sphere or box; expected"):
+        edited(transforms_folder, edit_json, **given)
+
+
+def test_frames_without_a_pose_are_left_out_and_told(transforms_folder, edit_json):
+    def unplace(document):
+        del document["frames"][2]["transform_matrix"]
+        document["frames"][5]["transform_matrix"] = None
+
+    edit_json(transforms_folder / "transforms.json", unplace)
+    capture = read_transforms(transforms_folder, "")
+    assert len(capture.views) == 10
+    (told,) = capture.findings
+    assert told.code == "unplaced-photos" and "002.png (frame 2 of" in told.message
+
+    def unplace_all(document):
+        for frame in document["frames"]:
+            frame["transform_matrix"] = None
+
+    edit_json(transforms_folder / "transforms.json", unplace_all)
+    with pytest.raises(ValueError, match=r"frame 0 .* and all others have no transform_matrix"):
+        read_transforms(transforms_folder, "")
+
+
+def test_the_files_of_neus2_have_opencv_axes_and_a_matrix_of_intrinsics(
+    ball, transforms_folder, edit_json
+):
+    K = np.eye(4)
+    K[:3, :3] = ball.intrinsics - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+
+    def convert(document):
+        for key in ("fl_x", "fl_y", "cx", "cy"):
+            del document[key]
+        for frame, pose in zip(document["frames"], ball.world_from_camera, strict=True):
+            frame.update(transform_matrix=pose.tolist(), intrinsic_matrix=K.tolist())
+        document["from_na"] = True
+
+    edit_json(transforms_folder / "transforms.json", convert)
+    path = transforms_folder / "transforms.json"
+    path.rename(path.with_name("transform_train.json"))
+    for view, pose in zip(read(transforms_folder), ball.world_from_camera, strict=True):
+        np.testing.assert_allclose(view.intrinsics, ball.intrinsics, atol=1e-12)
+        np.testing.assert_allclose(view.world_from_camera, pose, atol=1e-12)
+
+
+def test_keys_that_are_not_read_are_told(transforms_folder, edit_json):
+    (told,) = edited(transforms_folder, edit_json, rolling=1, aabb_scale=16, fx=3).findings
+    assert told.code == "unread-keys" and "'fx'; 'rolling'" in told.message
+
+
+@pytest.mark.parametrize("name", ["../other/000.png", "/etc/passwd", "images/../../x.png"])
+def test_a_name_that_leads_out_means_no_file_outside(transforms_folder, edit_json, name):
+    edit_json(
+        transforms_folder / "transforms.json", lambda d: d["frames"][3].update(file_path=name)
+    )
+    image = next(v.image for v in read(transforms_folder) if "frame 3 " in v.origin)
+    assert image.is_relative_to(transforms_folder) and not image.exists()
