@@ -120,9 +120,7 @@ def test_masks_of_a_folder_are_paired_by_name_or_by_order(folder, tmp_path):
     kept = [np.asarray(Image.open(tmp_path / f"out/masks/000/{i}.png")).sum() for i in range(3)]
     assert kept == [255 * 160 * (10 + i) for i in range(3)]
     (masks / "m1.png").rename(masks / "1.png")
-    with pytest.raises(
-        ValueError, match=r"photos 0.png, 2.png have no mask of their own in .*any_name"
-    ):
+    with pytest.raises(ValueError, match=r"photos 0.png, 2.png have no mask of their own"):
         read_album(folder, masks)
 
 
@@ -217,7 +215,7 @@ def test_equal_names_are_told_apart_and_share_no_mask(folder, tmp_path):
         Image.fromarray(np.eye(120, 160, dtype=np.uint8) * 255).save(masks / f"{i}.png")
     with pytest.raises(
         ValueError,
-        match=r"photos 1.jpg, 1.png have no mask of their own in .*masks, and not used 1.png",
+        match=r"photos 1.jpg, 1.png have no mask .*and not used 1.png",
     ):
         read_album(folder, masks)
 
