@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+from scipy import ndimage
 
 from neural_sdf.machine.files import as_png
 from neural_sdf.mistake import Mistake
@@ -36,6 +37,8 @@ from neural_sdf.photos.write import file_names
 
 FEWEST = 3  # photos that cameras can be found for
 LEAST_SIDE = 100  # pixels; in less no points are found again
+RIM = 0.01  # of a photo's longer side, beyond a mask
+FEATURES_INSIDE = "inside"  # folder of masks for the worker, named as COLMAP wants them
 FILM = math.hypot(36, 24)  # diagonal that "focal length in 35 mm film" speaks of, mm
 
 T = TypeVar("T")
@@ -110,7 +113,8 @@ def read_album(folder: Path, masks: Path | None = None) -> list[Photo]:
 def write_album(photos: Sequence[Photo], factor: int, folder: Path) -> list[str]:
     """Photos upright, reduced and without transparency, as `images/<camera>/<photo>.png`.
 
-    Masks, from the files that were given or from transparency, go to `masks/`, of the same names.
+    Masks, from the files that were given or from transparency, go to `masks/`, of the same names,
+    and a little larger to the folder that says where points may be found.
 
     Args:
         photos: of `read_album`.
@@ -127,16 +131,17 @@ def write_album(photos: Sequence[Photo], factor: int, folder: Path) -> list[str]
     cameras = {camera: i for i, camera in enumerate(dict.fromkeys(p.camera for p in photos))}
     files = file_names([photo.name for photo in photos], "")
     places = [f"{cameras[p.camera]:03d}/{file}" for p, file in zip(photos, files, strict=True)]
-    for i in cameras.values():
-        (folder / "images" / f"{i:03d}").mkdir(parents=True)
-        (folder / "masks" / f"{i:03d}").mkdir(parents=True)
+    for place in ("images", "masks", FEATURES_INSIDE):
+        for i in cameras.values():
+            (folder / place / f"{i:03d}").mkdir(parents=True)
 
     def write(job: tuple[Photo, str]) -> tuple[bytes, float | None]:
         photo, place = job
         rgb, mask = _reduced(photo, factor)
         (folder / "images" / place).write_bytes(as_png(rgb))
         if mask is not None:
-            (folder / "masks" / place).write_bytes(as_png(np.where(mask, 255, 0).astype(np.uint8)))
+            (folder / "masks" / place).write_bytes(_grey(mask))
+            (folder / FEATURES_INSIDE / f"{place}.png").write_bytes(_grey(_grown(mask)))
         return hashlib.sha256(rgb.tobytes()).digest(), None if mask is None else mask.mean()
 
     written = _each(list(zip(photos, places, strict=True)), write)
@@ -159,6 +164,17 @@ def write_album(photos: Sequence[Photo], factor: int, folder: Path) -> list[str]
             " them anew"
         )
     return places
+
+
+def _grey(mask: Bool[np.ndarray, "h w"]) -> bytes:
+    return as_png(np.where(mask, 255, 0).astype(np.uint8))
+
+
+def _grown(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """With a rim, in which the points at the object's outline are found."""
+    return np.asarray(
+        ndimage.binary_dilation(mask, iterations=max(2, round(RIM * max(mask.shape))))
+    )
 
 
 def reduction(photos: Sequence[Photo], longest_side: int) -> int:
@@ -184,7 +200,9 @@ def _require_folder(folder: Path, flag: str) -> None:
 
 def _photo(path: Path) -> Photo:
     shown = read_shown(path)
-    focal = shown.film_focal and shown.film_focal / FILM * math.hypot(*shown.size)
+    focal = shown.plane_focal
+    if shown.film_focal is not None:
+        focal = shown.film_focal / FILM * math.hypot(*shown.size)
     camera = (*shown.maker, shown.focal, shown.film_focal, *shown.size)
     return Photo(path.stem, path, shown.size, camera, focal)
 

@@ -17,8 +17,8 @@ from neural_sdf.machine.files import new_folder, scratch_beside
 from neural_sdf.masking.scenes import MASKING, mask_by_background, mask_by_hull
 from neural_sdf.masking.sheet import mask_sheet
 from neural_sdf.mistake import Mistake
-from neural_sdf.motion.album import Photo, read_album, reduction, write_album
-from neural_sdf.motion.motion import Motion, find_motion, rejected, require_most
+from neural_sdf.motion.album import FEATURES_INSIDE, Photo, read_album, reduction, write_album
+from neural_sdf.motion.motion import Motion, find_motion, fits_most, rejected, require_most
 from neural_sdf.motion.sheet import match_sheet
 from neural_sdf.photos.files.capture import image_path
 from neural_sdf.photos.files.findings import DataError, Finding
@@ -76,7 +76,11 @@ def photos_to_scene(
             for place, photo in zip(places, album, strict=True)
         }
         photos = dict(zip(places, (photo.name for photo in album), strict=True))
-        motion = find_motion(work, photos, focals)
+        inside = FEATURES_INSIDE if any((work / FEATURES_INSIDE).rglob("*.png")) else ""
+        motion = find_motion(work, photos, focals, inside)
+        if inside and not fits_most(motion):
+            say("points: too few on the object alone, so those around it are taken, too")
+            motion = find_motion(work, photos, focals, "")
         say(_matched(motion))
         require_most(motion)
         say(_placed(motion))

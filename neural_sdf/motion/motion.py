@@ -60,7 +60,7 @@ class Motion(NamedTuple):
 
 
 def find_motion(
-    folder: Path, photos: Mapping[str, str], focals: Mapping[str, float | None]
+    folder: Path, photos: Mapping[str, str], focals: Mapping[str, float | None], inside: str = ""
 ) -> Motion:
     """Finds the cameras of photos; shows progress, and can be interrupted.
 
@@ -69,6 +69,7 @@ def find_motion(
             into it.
         photos: name of each photo, by its place in `images/`.
         focals: of each camera, by the name of its folder, pixels; None where unknown.
+        inside: a folder in it of masks, in which alone points are found; empty for whole photos.
 
     Raises:
         Mistake: if pycolmap is not installed or stops early.
@@ -78,7 +79,9 @@ def find_motion(
             "pycolmap is not installed; it finds the cameras of plain photos; install it with"
             " pip install -e '.[sfm]'"
         )
-    (folder / "job.json").write_text(json.dumps({"folder": str(folder), "focals": dict(focals)}))
+    _clear(folder)
+    job = {"folder": str(folder), "focals": dict(focals), "inside": inside}
+    (folder / "job.json").write_text(json.dumps(job))
     with (folder / "worker.log").open("w") as log:
         command = [sys.executable, "-P", str(WORKER), str(folder / "job.json")]
         scratch = os.environ | {"TMPDIR": str(folder)}  # where its library leaves logs
@@ -91,6 +94,19 @@ def find_motion(
     if worker.returncode:
         raise Mistake(_reason_of_stop(folder, worker.returncode))
     return _found(folder, photos)
+
+
+def _clear(folder: Path) -> None:
+    """Removes what an earlier worker left."""
+    shutil.rmtree(folder / "models", ignore_errors=True)
+    for name in ("database.db", "models.json", "mapped"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def fits_most(motion: Motion) -> bool:
+    """Whether enough photos fit together to go on."""
+    kept = len(motion.groups[0]) if motion.groups else 0
+    return kept >= max(3, LEAST_SHARE * len(motion.photos))
 
 
 def rejected(motion: Motion) -> dict[str, str]:
@@ -107,10 +123,10 @@ def require_most(motion: Motion) -> None:
     Raises:
         Mistake: if so.
     """
+    if fits_most(motion):
+        return
     photos, count = motion.photos, len(motion.photos)
     kept = len(motion.groups[0]) if motion.groups else 0
-    if kept >= max(3, LEAST_SHARE * count):
-        return
     blank = [photo for photo, n in zip(photos, motion.num_points, strict=True) if n < TOO_FEW]
     if len(blank) > count / 2:
         raise Mistake(

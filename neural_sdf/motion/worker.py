@@ -31,8 +31,9 @@ def main(job: dict[str, Any]) -> None:
     """Finds features, matches them and maps.
 
     Args:
-        job: `folder`, which holds `images/` with a folder for each camera, and `focals`, the focal
-            length of each in pixels, null where unknown.
+        job: `folder`, which holds `images/` with a folder for each camera; `focals`, the focal
+            length of each in pixels, null where unknown; and `inside`, a folder in it of masks in
+            which alone points are found, empty for the whole photos.
     """
     folder = Path(job["folder"])
     database, images = folder / "database.db", folder / "images"
@@ -44,6 +45,8 @@ def main(job: dict[str, Any]) -> None:
     features.sift.estimate_affine_shape = True
     reader = pycolmap.ImageReaderOptions()
     reader.camera_model = FIRST_LENS
+    if job["inside"]:
+        reader.mask_path = folder / job["inside"]
     pycolmap.extract_features(
         database,
         images,

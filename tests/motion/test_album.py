@@ -90,6 +90,42 @@ def test_one_camera_is_one_maker_one_focal_length_and_one_size(folder, tmp_path)
     assert focals[2] == pytest.approx(52 / 43.2666 * 200, rel=1e-5) and focals[5] is None
 
 
+@pytest.mark.parametrize(
+    ("unit", "per_unit", "taken", "pixels"),
+    [
+        (2, 3107.0, None, 5.41 * 3107 / 25.4),
+        (2, 3107.0, 320, 5.41 * 3107 / 25.4 / 2),  # made half as wide since
+        (3, 1000.0, None, 541.0),
+        (None, 3107.0, None, 5.41 * 3107 / 25.4),  # inches, where EXIF does not say
+        (9, 3107.0, None, None),
+        (2, 0.0, None, None),
+    ],
+)
+def test_a_focal_length_is_known_by_the_pixels_of_the_sensor(folder, unit, per_unit, taken, pixels):
+    exif = Image.Exif()
+    exif[TURN] = 1  # Pillow writes no EXIF of settings alone
+    settings = exif.get_ifd(ExifTags.IFD.Exif)
+    settings[ExifTags.Base.FocalLength] = 5.41
+    settings[ExifTags.Base.FocalPlaneXResolution] = per_unit
+    for tag, value in (("FocalPlaneResolutionUnit", unit), ("ExifImageWidth", taken)):
+        if value is not None:
+            settings[ExifTags.Base[tag]] = value
+    Image.fromarray(pattern(seed=1)).save(folder / "1.png", exif=exif)
+    assert read_album(folder)[1].focal == (pixels and pytest.approx(pixels))
+
+
+def test_points_are_looked_for_on_the_masks_and_a_little_beyond(folder, tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    inside = np.zeros((120, 160), bool)
+    inside[40:80, 50:90] = True
+    for i in range(3):
+        Image.fromarray(inside).save(masks / f"{i}.png")
+    (place, *_) = write_album(read_album(folder, masks), 1, tmp_path / "out")
+    grown = np.asarray(Image.open(tmp_path / "out/inside" / f"{place}.png")) > 0
+    assert (grown | ~inside).all() and 1.05 < grown.sum() / inside.sum() < 1.5
+
+
 def test_a_focal_length_of_zero_is_unknown(folder):
     save(folder / "1.png", pattern(), model="A", film=0)
     assert read_album(folder)[1].focal is None

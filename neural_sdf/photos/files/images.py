@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Header, ImageFile, Stored
 
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+UNITS = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # mm, of EXIF's resolution units
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's "grey value"
 
 
@@ -65,12 +66,15 @@ class Shown(NamedTuple):
         maker: make and model of the camera, None where EXIF does not say.
         focal: focal length, mm, or None.
         film_focal: focal length in 35 mm film, mm, or None.
+        plane_focal: focal length in pixels of the photo, by the size of those on the sensor
+            ("focal plane resolution"), or None.
     """
 
     size: tuple[int, int]
     maker: tuple[str | None, str | None]
     focal: float | None
     film_focal: float | None
+    plane_focal: float | None
 
 
 def read_shown(path: Path) -> Shown:
@@ -88,7 +92,24 @@ def read_shown(path: Path) -> Shown:
             (tags.get(ExifTags.Base.Make), tags.get(ExifTags.Base.Model)),
             _length(settings.get(ExifTags.Base.FocalLength)),
             _length(settings.get(ExifTags.Base.FocalLengthIn35mmFilm)),
+            _plane_focal(settings, image.width),
         )
+
+
+def _plane_focal(settings: Mapping[int, Any], width: int) -> float | None:
+    """Focal length, mm, times pixels per mm of the sensor, in pixels of a photo of a width.
+
+    The resolution is that of the photo as it was taken, whose width EXIF has beside it.
+    """
+    focal, per_unit = (
+        _length(settings.get(tag))
+        for tag in (ExifTags.Base.FocalLength, ExifTags.Base.FocalPlaneXResolution)
+    )
+    unit = UNITS.get(settings.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))
+    if focal is None or per_unit is None or unit is None:
+        return None
+    taken = _length(settings.get(ExifTags.Base.ExifImageWidth)) or width
+    return focal * per_unit / unit * width / taken
 
 
 def _length(value: Any) -> float | None:
