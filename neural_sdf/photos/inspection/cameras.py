@@ -84,13 +84,16 @@ def strange_cameras(views: Sequence[View]) -> Iterator[Finding]:
             tuple(view.name for view in twins),
         )
     ratios = np.array([view.intrinsics[0, 0] / view.intrinsics[1, 1] for view in views])
-    odd = [view for view, r in zip(views, ratios, strict=True) if abs(np.log(r)) > ASPECT]
+    off = np.abs(np.log(ratios))
+    worst = int(off.argmax())
+    odd = [view for view, far in zip(views, off, strict=True) if far > ASPECT]
     if odd:
         yield Finding(
             "unequal-focal-lengths",
             "note",
-            f"fx is {ratios[0]:.3g} times fy in {len(odd)} of {len(views)} cameras, expected nearly"
-            " the same for square pixels",
+            f"fx and fy differ in {len(odd)} of {len(views)} cameras, expected nearly the same for"
+            f" square pixels: fx is {ratios[worst]:.3g} times fy in"
+            f" {views[worst].name}",
             "see that fx and fy are not exchanged and that photos were not stretched",
             tuple(view.name for view in odd),
         )

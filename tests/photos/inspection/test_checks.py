@@ -176,6 +176,8 @@ def test_focal_lengths_far_from_equal_are_noted():
     (finding,) = strange_cameras([*views[:3], view("v3", poses[3], fx=60.0, fy=66.0)])
     assert (finding.code, finding.level) == ("unequal-focal-lengths", "note")
     assert finding.views == ("v3",)
+    assert "in 1 of 4 cameras" in finding.message
+    assert finding.message.endswith("fx is 0.909 times fy in v3")
     assert list(strange_cameras([view(f"v{i}", p, fx=62.0) for i, p in enumerate(poses)])) == []
 
 
