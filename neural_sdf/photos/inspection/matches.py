@@ -18,7 +18,8 @@ from skimage.feature import SIFT, match_descriptors
 from neural_sdf.photos.files.findings import Finding
 from neural_sdf.photos.files.images import LUMA
 from neural_sdf.photos.files.reduction import box_average
-from neural_sdf.photos.inspection.readings import Views, readings
+from neural_sdf.photos.inspection.readings import FOCAL, Views, is_tiny, other_units, readings
+from neural_sdf.photos.inspection.searches import common_factor, left_out, wrong_factor
 
 LONGEST = 400  # pixels of a photo's longer side, for this purpose
 PAIRS = 12  # of views that are compared, at most twice as many
@@ -26,6 +27,7 @@ FEWEST = 12  # matches of a pair that count
 FEWEST_PAIRS = 3  # with so many matches, to say anything
 RATIO = 0.75  # of the nearest descriptor's distance to the second nearest's
 OFF = 2.5  # pixels of the small photos by which a typical match may miss its line
+COMPARED = "photos and cameras"
 EXPLAINED = 1 / 3  # of the distance that may remain under the right reading
 
 
@@ -56,19 +58,39 @@ def diagnose_by_matches(
     distance = line_distance(pairs, views)
     if distance <= OFF * factor:
         return
-    best = min(readings(views), key=lambda reading: line_distance(pairs, reading.apply(views)))
-    remaining = line_distance(pairs, best.apply(views))
-    if remaining < EXPLAINED * distance:
-        message = best.message.replace("masks and cameras", "photos and cameras")
-        yield Finding(best.code, "error", message, best.remedy)
-    else:
-        yield Finding(
+    yield from _explained(pairs, views, distance, OFF * factor) or [
+        Finding(
             "pose-noise",
             "warning",
-            f"the poses are noisy: points found in two photos miss each other's epipolar lines by"
-            f" {distance:.3g} pixels (median), expected {OFF * factor:.2g} or less",
-            "estimate the poses anew",
+            f"photos and cameras disagree: points found in two photos miss each other's epipolar"
+            f" lines by {distance:.3g} pixels (median), expected {OFF * factor:.2g} or less, and no"
+            " usual mistake in axes, order, focal lengths or principal points explains it",
+            "see that the cameras are those of these photos, lens distortion included; if so,"
+            " estimate the poses anew",
         )
+    ]
+
+
+def _explained(
+    pairs: Sequence[Matches], views: Views, distance: float, good: float
+) -> list[Finding]:
+    """The reading, or the factor of the focal lengths, under which the lines are met."""
+
+    def under(other: Views) -> float:
+        return line_distance(pairs, other)
+
+    # With all rays of a view nearly one, readings of other kinds would agree by chance.
+    ways = (other_units if is_tiny(views) else readings)(views)
+    best = min(ways, key=lambda reading: under(reading.apply(views)))
+    remaining = under(best.apply(views))
+    if remaining < EXPLAINED * distance and (best.code != FOCAL or remaining < good):
+        message = best.message.replace("masks and cameras", COMPARED)
+        return [Finding(best.code, "error", message, best.remedy)]
+    if is_tiny(views):
+        return [left_out(views, COMPARED)]
+    factor, remaining = common_factor(under, views)
+    explains = remaining < min(EXPLAINED * distance, good)
+    return [wrong_factor(factor, COMPARED)] if explains else []
 
 
 def find_matches(photos: Sequence[UInt8[np.ndarray, "_h _w 3"]], views: Views) -> list[Matches]:

@@ -12,6 +12,10 @@ from jaxtyping import Bool, Float64, Int
 from neural_sdf.photos.inspection.outlines import BORDER, border_share
 
 QUARTER = np.array([[0.0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+FOCAL = "wrong-focal-length"  # the finding of every mistake in focal lengths
+LEAST_CHANGE = 0.04  # of a focal length or side: less is no other reading
+SIZE_APART = 0.2  # logarithm: principal points off the middle in all views alike by more
+TINY = 0.1  # focal length over the longer side; a photo 157 degrees wide
 TURNED = np.array([1.0, -1.0, -1.0, 1.0])  # of a pose's columns: between OpenCV and OpenGL
 
 
@@ -24,6 +28,7 @@ class Views(NamedTuple):
         masks: true on the object; none where epipolar lines are compared instead.
         intrinsics: K at the size of the masks.
         world_from_camera: rigid poses.
+        sizes: (height, width) of the photos that K is of.
     """
 
     names: tuple[str, ...]
@@ -31,6 +36,7 @@ class Views(NamedTuple):
     masks: Sequence[Bool[np.ndarray, "_h _w"]]
     intrinsics: Float64[np.ndarray, "V 3 3"]
     world_from_camera: Float64[np.ndarray, "V 4 4"]
+    sizes: Int[np.ndarray, "V 2"]
 
 
 class Reading(NamedTuple):
@@ -92,6 +98,9 @@ def readings(views: Views) -> Iterator[Reading]:
         "exchange fx and fy in the camera file",
         lambda v: v._replace(intrinsics=_exchanged(v.intrinsics)),
     )
+    yield from _other_sides(views)
+    yield from _other_size(views)
+    yield from _other_centres(views)
     if views.masks and np.median([border_share(mask) for mask in views.masks]) > BORDER:
         yield Reading(  # a background all round agrees with nearly any cameras
             "inverted-masks",
@@ -110,6 +119,126 @@ def readings(views: Views) -> Iterator[Reading]:
                 intrinsics=v.intrinsics[order], world_from_camera=v.world_from_camera[order]
             ),
         )
+
+
+def zoomed(views: Views, factor: float | Float64[np.ndarray, " V"]) -> Views:
+    """The views with all focal lengths, or each view's, multiplied."""
+    intrinsics = views.intrinsics.copy()
+    intrinsics[:, [0, 1], [0, 1]] *= np.broadcast_to(factor, len(intrinsics))[:, None]
+    return views._replace(intrinsics=intrinsics)
+
+
+def _other_sides(views: Views) -> Iterator[Reading]:
+    """Focal lengths computed from an angle of view and the side that it does not belong to."""
+    width = views.sizes[:, 1]
+    for side, length in (("longer", views.sizes.max(axis=1)), ("shorter", views.sizes.min(axis=1))):
+        for factor, words in (
+            (
+                length / width,
+                f"that of the {side} side over the width: where camera_angle_x is the"
+                f" angle along the {side} side, they come out so",
+            ),
+            (
+                width / length,
+                f"that of the width over the {side} side: where the angle along the"
+                " width is taken for the other's, they come out so",
+            ),
+        ):
+            off = factor[np.abs(np.log(factor)) > LEAST_CHANGE]
+            if not len(off):
+                continue
+            each = "" if len(off) == len(factor) else f" in {len(off)} of {len(factor)} views"
+            yield Reading(
+                FOCAL,
+                f"the focal lengths are too {'short' if off[0] > 1 else 'long'}: multiplied by"
+                f" {np.median(off):.3g}{each}, masks and cameras agree; the ratio is {words}",
+                "write camera_angle_x along the width: 2 atan(width / 2 / focal length); or"
+                " multiply the focal lengths",
+                lambda v, factor=factor: zoomed(v, factor),
+            )
+
+
+def _other_size(views: Views) -> Iterator[Reading]:
+    """K of photos of another size, whose middle the principal points give away."""
+    centres = views.intrinsics[:, :2, 2]
+    if (centres <= 0).any():
+        return
+    scale = views.sizes[:, ::-1] / 2 / centres
+    across, down = np.median(scale, axis=0)
+    if abs(np.log(across)) > SIZE_APART and abs(np.log(across / down)) < LEAST_CHANGE:
+        yield Reading(
+            FOCAL,
+            f"the cameras are those of photos {1 / across:.3g} times as wide and high: with fx, fy,"
+            f" cx and cy multiplied by {across:.3g}, masks and cameras agree",
+            f"multiply them by {across:.3g}, or give the photos of that size",
+            lambda v: v._replace(intrinsics=_scaled(v.intrinsics, scale, np.zeros(2))),
+        )
+
+
+def other_units(views: Views) -> Iterator[Reading]:
+    """K in shares of the photo's sides and not in pixels."""
+    sides = views.sizes[:, ::-1].astype(np.float64)
+    for scale, shift, words in (
+        (sides, 0 * sides, "of width and height"),
+        (sides[:, [0, 0]], 0 * sides, "of the width"),
+        (sides / 2, sides / 2, "of half the sides, from -1 to 1"),
+    ):
+        yield Reading(
+            FOCAL,
+            f"the intrinsics are not in pixels: taken as shares {words}, masks and cameras agree",
+            "write K in pixels",
+            lambda v, scale=scale, shift=shift: v._replace(
+                intrinsics=_scaled(v.intrinsics, scale, shift)
+            ),
+        )
+
+
+def is_tiny(views: Views) -> bool:
+    """Whether focal lengths are far below what a pinhole camera has: K is likely left out."""
+    shares = views.intrinsics[:, [0, 1], [0, 1]].max(axis=1) / views.sizes.max(axis=1)
+    return bool(np.median(shares) < TINY)
+
+
+def _other_centres(views: Views) -> Iterator[Reading]:
+    """Principal points off the middle, counted from another side or left out."""
+    middle = views.sizes[:, ::-1] / 2
+    aside = views.intrinsics[:, :2, 2] - middle
+    if np.median(np.abs(aside).max(axis=1) / middle.max(axis=1)) < LEAST_CHANGE / 2:
+        return
+    for moved, words in (
+        (0 * aside, "in the middle of the photo"),
+        (aside * [1, -1], "with cy counted from the other side"),
+        (aside * [-1, 1], "with cx counted from the other side"),
+        (-aside, "with cx and cy counted from the other sides"),
+        (aside[:, ::-1], "with their distances from the middle exchanged"),
+        (views.intrinsics[:, [1, 0], 2] - middle, "with cx and cy exchanged"),
+    ):
+        yield Reading(
+            "wrong-principal-point",
+            f"the principal points are wrong: {words}, masks and cameras agree",
+            "mend cx and cy in the camera file, in pixels from the photo's upper left corner",
+            lambda v, place=middle + moved: v._replace(intrinsics=_centred(v.intrinsics, place)),
+        )
+
+
+def _centred(
+    intrinsics: Float64[np.ndarray, "V 3 3"], centres: Float64[np.ndarray, "V 2"]
+) -> Float64[np.ndarray, "V 3 3"]:
+    changed = intrinsics.copy()
+    changed[:, :2, 2] = centres
+    return changed
+
+
+def _scaled(
+    intrinsics: Float64[np.ndarray, "V 3 3"],
+    scale: Float64[np.ndarray, "V 2"],
+    shift: Float64[np.ndarray, "*V 2"],
+) -> Float64[np.ndarray, "V 3 3"]:
+    """K of the pixels (x, y) · scale + shift."""
+    changed = intrinsics.copy()
+    changed[:, :2] *= scale[:, :, None]
+    changed[:, :2, 2] += shift
+    return changed
 
 
 def _transposed(poses: Float64[np.ndarray, "V 4 4"]) -> Float64[np.ndarray, "V 4 4"]:

@@ -279,7 +279,12 @@ def test_matches_of_fox_lie_nearer_to_their_lines_with_the_lens_than_without(fox
             intrinsics.append(K / [[4], [4], [1]])
         poses = np.stack([view.world_from_camera for view in views])
         seen = Views(
-            tuple(v.name for v in views), np.arange(len(views)), (), np.stack(intrinsics), poses
+            names=tuple(v.name for v in views),
+            indices=np.arange(len(views)),
+            masks=(),
+            intrinsics=np.stack(intrinsics),
+            world_from_camera=poses,
+            sizes=np.array([photo.shape[:2] for photo in photos]),
         )
         return line_distance(find_matches(photos, seen), seen)
 

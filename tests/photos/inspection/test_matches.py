@@ -11,9 +11,10 @@ from neural_sdf.photos.inspection.matches import (
     fundamental,
     line_distance,
 )
-from neural_sdf.photos.inspection.readings import Views
+from neural_sdf.photos.inspection.readings import Views, zoomed
 
 HEIGHT, WIDTH, VIEWS = 240, 320, 10
+SIZES = np.tile([HEIGHT, WIDTH], (VIEWS, 1))
 K = np.array([[390.0, 0, 165.0], [0, 300.0, 115.0], [0, 0, 1]])
 
 
@@ -59,7 +60,7 @@ def corner() -> tuple[list[np.ndarray], Views]:
     poses = np.stack([look(turn) for turn in np.linspace(0.3, 1.25, VIEWS)])
     photos = [photograph(pose, walls) for pose in poses]
     names = tuple(f"{i:03d}" for i in range(VIEWS))
-    return photos, Views(names, np.arange(VIEWS), (), np.tile(K, (VIEWS, 1, 1)), poses)
+    return photos, Views(names, np.arange(VIEWS), (), np.tile(K, (VIEWS, 1, 1)), poses, SIZES)
 
 
 def test_the_fundamental_matrix_joins_the_images_of_a_point(corner):
@@ -107,6 +108,11 @@ def stretched(v):
         ),
         (lambda v: v._replace(world_from_camera=v.world_from_camera[::-1]), "wrong-order"),
         (stretched, "swapped-focal-lengths"),
+        (lambda v: zoomed(v, 0.2), "wrong-focal-length"),
+        (
+            lambda v: v._replace(intrinsics=np.tile(np.eye(3), (VIEWS, 1, 1))),
+            "wrong-focal-length",
+        ),
         (noisy, "pose-noise"),
     ],
 )
