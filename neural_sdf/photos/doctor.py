@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from neural_sdf.geometry import coordinates
 from neural_sdf.mistake import Mistake, with_settings
-from neural_sdf.photos.files.capture import Capture, Header
+from neural_sdf.photos.files.capture import Capture, Header, ImageFile
 from neural_sdf.photos.files.findings import DataError, Finding
 from neural_sdf.photos.files.folder import find_set
+from neural_sdf.photos.files.images import read_pixels, unread_pixels
+from neural_sdf.photos.inspection.brightness import uneven_brightness
 from neural_sdf.photos.inspection.matches import diagnose_by_matches
 from neural_sdf.photos.inspection.readings import Views
 from neural_sdf.photos.layouts import read_capture, recognise, several_layouts
@@ -22,9 +25,10 @@ from neural_sdf.photos.load import read_scene
 from neural_sdf.photos.settings import Settings, read_settings
 from neural_sdf.photos.views import find_views, usable_views
 from neural_sdf.scenes.frame import world_from_camera
-from neural_sdf.scenes.scene import Scene, view_photos
+from neural_sdf.scenes.scene import Scene, view_mask, view_photo, view_photos
 
 LONGEST = 800  # pixels of a photo's longer side that the doctor reads
+LOOKED_AT = 16  # photos, where masks are files: decoding all would take most of the time
 
 
 class Report(NamedTuple):
@@ -35,7 +39,8 @@ class Report(NamedTuple):
         format: of its layout; empty if it was not recognised.
         num_views: that the layout names.
         findings: errors first, then warnings, then notes.
-        scene: as far as it could be read; None if it could not.
+        scene: as far as it could be read, None if it could not. Photos whose masks are files of
+            their own are black, but for some of them, the first among these.
     """
 
     path: str
@@ -81,6 +86,8 @@ def inspect_scene(
     scene = _read(find_set(path), capture, mask_shows, findings)
     if scene is not None and not scene.source.has_masks:
         findings += diagnose_by_matches(view_photos(scene), _cameras(scene))
+    elif scene is not None and all(finding.level != "error" for finding in findings):
+        findings += _brightness(scene)
     rank = ("error", "warning", "note").index
     findings.sort(key=lambda finding: rank(finding.level))
     return Report(str(path), name, len(capture.views), tuple(findings), scene)
@@ -145,7 +152,28 @@ def _read(folder: Path, capture: Capture, mask_shows: str, findings: list[Findin
     headers = [usable.headers[view.name] for view in usable.views]
     settings = Settings(mask_shows=mask_shows, downscale=_downscale(headers))
     found = find_views(folder, capture, usable, settings)
-    return read_scene(found, settings, findings.append)
+    few = _few(len(found.views))
+    looked_at = {v.image for i, v in enumerate(found.views) if v.mask is None or i in few}
+
+    def read(image: ImageFile, as_shown: bool | None) -> UInt8[np.ndarray, "H W c"]:
+        return (read_pixels if image in looked_at else unread_pixels)(image, as_shown)
+
+    return read_scene(found, settings, findings.append, read)
+
+
+def _few(num_views: int) -> list[int]:
+    """The views whose photos are looked at, evenly chosen."""
+    return np.unique(np.linspace(0, num_views - 1, LOOKED_AT).round().astype(int)).tolist()
+
+
+def _brightness(scene: Scene) -> Iterator[Finding]:
+    few = _few(len(scene.source.names))
+    return uneven_brightness(
+        [view_photo(scene, i) for i in few],
+        [view_mask(scene, i) for i in few],
+        np.asarray(scene.intrinsics)[few],
+        np.asarray(scene.scene_from_camera)[few],
+    )
 
 
 def _downscale(headers: Sequence[Header]) -> int:
@@ -157,5 +185,11 @@ def _downscale(headers: Sequence[Header]) -> int:
 
 def _cameras(scene: Scene) -> Views:
     """The views of a scene without masks."""
-    source, intrinsics = scene.source, np.asarray(scene.intrinsics)
-    return Views(source.names, np.array(source.indices), (), intrinsics, world_from_camera(scene))
+    return Views(
+        scene.source.names,
+        np.array(scene.source.indices),
+        (),
+        np.asarray(scene.intrinsics),
+        world_from_camera(scene),
+        np.asarray(scene.sizes),
+    )

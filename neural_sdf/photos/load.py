@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from neural_sdf.geometry import Similarity
 from neural_sdf.mistake import Doubt, Mistake
-from neural_sdf.photos.files.capture import Capture, Header
+from neural_sdf.photos.files.capture import Capture, Header, ImageFile
 from neural_sdf.photos.files.findings import DataError, Report, settle_but_masks
 from neural_sdf.photos.files.folder import find_set
+from neural_sdf.photos.files.images import read_pixels
 from neural_sdf.photos.inspection import cameras, checks
 from neural_sdf.photos.inspection.diagnosis import diagnose
 from neural_sdf.photos.inspection.outlines import boundless
@@ -145,13 +147,19 @@ def _open(path: str | Path, chosen: Settings, change: Callable[[Capture], Captur
     return Opened(memory, found.num_train, read)
 
 
-def read_scene(found: Found, settings: Settings, report: Report) -> Scene | None:
+def read_scene(
+    found: Found,
+    settings: Settings,
+    report: Report,
+    read: Callable[[ImageFile, bool | None], UInt8[np.ndarray, "H W c"]] = read_pixels,
+) -> Scene | None:
     """Reads the pixels of a set and reports every finding; what loading and the doctor share.
 
     Args:
         found: the set before its pixels.
         settings: that it was found with.
         report: told every finding; what has an error is left out if it goes on.
+        read: reads a photo.
 
     Returns:
         The scene of all usable views; None if none is, or no region of interest is found.
@@ -165,6 +173,7 @@ def read_scene(found: Found, settings: Settings, report: Report) -> Scene | None
         downscale=settings.downscale,
         background=settings.background,
         mask_shows=settings.mask_shows,
+        read=read,
     )
     if report_all(report, checks.unreadable_images(photos.errors)):
         return None
@@ -173,7 +182,7 @@ def read_scene(found: Found, settings: Settings, report: Report) -> Scene | None
     scene = _in_world(found, photos)
     masks = view_masks(scene) if scene.source.has_masks else []
     poses, names = np.asarray(scene.scene_from_camera), scene.source.names
-    compared = Views(names, found.order, masks, photos.intrinsics, poses)
+    compared = Views(names, found.order, masks, photos.intrinsics, poses, photos.sizes)
     blocked = report_all(report, diagnose(compared))
     blocked = blocked or report_all(report, boundless(masks))
     try:

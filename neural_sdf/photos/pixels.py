@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
 
 from neural_sdf.mistake import Mistake
-from neural_sdf.photos.files.capture import Header, View
-from neural_sdf.photos.files.images import ImageError
+from neural_sdf.photos.files.capture import Header, ImageFile, View
+from neural_sdf.photos.files.images import ImageError, read_pixels
 from neural_sdf.photos.files.reduction import downscale_intrinsics
 from neural_sdf.photos.files.views import Pinhole, read_view
 
@@ -89,6 +89,7 @@ def read_photos(
     downscale: int,
     background: float,
     mask_shows: str,
+    read: Callable[[ImageFile, bool | None], UInt8[np.ndarray, "H W c"]] = read_pixels,
 ) -> Photos:
     """All photos and masks, read side by side.
 
@@ -98,6 +99,7 @@ def read_photos(
         downscale: as for `read_view`.
         background: as for `read_view`.
         mask_shows: as for `read_view`.
+        read: as for `read_view`.
 
     Raises:
         Mistake: if the photos are too small to be reduced so, or too many.
@@ -106,14 +108,14 @@ def read_photos(
     intrinsics = np.stack([downscale_intrinsics(p.intrinsics, downscale) for p in pinholes])
     offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))]).astype(np.int32)
     rgb, mask = np.empty((offsets[-1], 3), np.uint8), np.empty(offsets[-1], bool)
-    read = functools.partial(
-        read_view, downscale=downscale, background=background, mask_shows=mask_shows
+    read_one = functools.partial(
+        read_view, downscale=downscale, background=background, mask_shows=mask_shows, read=read
     )
 
     def fill(i: int) -> ImageError | None:
         here = slice(offsets[i], offsets[i + 1])
         try:
-            photo, inside = read(views[i], pinholes[i].window)
+            photo, inside = read_one(views[i], pinholes[i].window)
         except ImageError as error:
             return error
         rgb[here], mask[here] = photo.reshape(-1, 3), inside.ravel()

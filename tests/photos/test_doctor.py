@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from neural_sdf.photos.doctor import as_json, as_text, inspect_scene
+from neural_sdf.photos.doctor import _few, as_json, as_text, inspect_scene
 from neural_sdf.photos.write import write_scene
 from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
+from neural_sdf.scenes.scene import view_photo
 
 SIZE, VIEWS = 96, 24
 
@@ -155,6 +156,16 @@ def stretched_with_exchanged_focal_lengths(s):
         frame.update(w=wide, cx=wide / 2, fl_y=frame["fl_x"] * wide / SIZE)
 
 
+def exposed(gains):
+    """Each photo's object brightened by a factor of its own, the white ground left alone."""
+
+    def spoil(s):
+        for i, gain in enumerate(gains):
+            s.change(s.photo(i), lambda image: image.point(lambda x: x if x == 255 else gain * x))
+
+    return spoil
+
+
 def one_half(s):
     """Only the cameras on one side."""
     for i in reversed(range(VIEWS)):
@@ -272,6 +283,11 @@ FAULTS = {
     "the camera is turned by a quarter": (posed(turned_by_a_quarter), {"wrong-axes"}),
     "a photo has no camera": (lambda s: s.frames.pop(3), {"unused-photos"}),
     "poses are noisy": (posed(noisy), {"pose-noise"}),
+    "exposure is automatic": (
+        exposed(np.random.default_rng(0).uniform(0.5, 1.0, VIEWS)),
+        {"uneven-brightness"},
+    ),
+    "a shadow falls on the object": (exposed([0.6] * 3 + [1.0] * (VIEWS - 3)), set()),
     "the region lies beside the object": (centred_elsewhere, {"object-outside"}),
     "the region holds the cameras": (lambda s: s.region(radius=60.0), {"cameras-inside"}),
     "all cameras are on one side": (one_half, {"one-sided"}),
@@ -316,6 +332,21 @@ def test_a_finding_names_the_views_it_is_about(cup):
     assert finding.views == ("images_003", "images_008")
     assert "images_003, images_008" in finding.message
     assert finding.level == "error"
+
+
+def test_a_photo_that_is_not_looked_at_is_still_told_to_be_cut_off(cup):
+    unseen = [i for i in range(VIEWS) if i not in _few(VIEWS)]
+    path = Set(cup).photo(unseen[0])
+    path.write_bytes(path.read_bytes()[:-900])
+    assert codes(cup) == {"unreadable-images"}
+
+
+def test_of_the_photos_some_are_read_and_the_first_among_them(cup):
+    scene = inspect_scene(cup).scene
+    read = [i for i in range(VIEWS) if view_photo(scene, i).any()]
+    first = np.asarray(Image.open(Set(cup).photo(int(scene.source.indices[0]))))
+    assert read == _few(VIEWS)
+    np.testing.assert_array_equal(view_photo(scene, 0), first)
 
 
 def test_several_faults_are_found_at_once(cup):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32, Float64, Shaped
 
+LARGEST_EXACT = 16  # factor up to which sums of bytes fit into 16 bits
+
 
 def box_average(values: Shaped[np.ndarray, "H W *c"], factor: int) -> Float32[np.ndarray, "h w *c"]:
     """Means over factor × factor blocks; the remainder at the right and bottom is cut off."""
     height, width = (side // factor for side in values.shape[:2])
-    # Whole slices are added: `mean` over blocks is several times as slow.
-    whole = values[: height * factor, : width * factor].astype(np.float32, copy=False)
+    whole = values[: height * factor, : width * factor]
     if factor == 1:
-        return whole
-    rows = np.zeros_like(whole[::factor])
+        return whole.astype(np.float32, copy=False)
+    # Whole slices are added, of bytes in integers: `mean` over blocks is several times as slow.
+    is_small = values.dtype.itemsize == 1 and factor <= LARGEST_EXACT
+    rows = np.zeros(whole[::factor].shape, np.uint16 if is_small else np.float32)
     for i in range(factor):
         rows += whole[i::factor]
     total = np.zeros_like(rows[:, ::factor])

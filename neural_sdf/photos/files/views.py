@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +59,13 @@ def pinhole_cameras(views: Sequence[View], headers: Mapping[str, Header]) -> dic
 
 
 def read_view(
-    view: View, window: Window, *, downscale: int, background: float, mask_shows: str
+    view: View,
+    window: Window,
+    *,
+    downscale: int,
+    background: float,
+    mask_shows: str,
+    read: Callable[[ImageFile, bool | None], UInt8[np.ndarray, "H W c"]] = read_pixels,
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
     """The photo and mask of a view, without lens distortion, reduced.
 
@@ -73,11 +79,12 @@ def read_view(
         downscale: pixels averaged into one, along each side.
         background: grey in [0, 1] that transparent photos are laid on.
         mask_shows: what is bright in mask files, "object" or "background".
+        read: reads the photo.
 
     Raises:
         ImageError: if a file cannot be used.
     """
-    pixels = read_pixels(view.image, view.is_turned)
+    pixels = read(view.image, view.is_turned)
     alpha = alpha_of(pixels)
     if view.mask is not None:
         inside = fitted(_inside(view, view.mask, mask_shows), (len(pixels), len(pixels[0])))
@@ -85,10 +92,10 @@ def read_view(
         inside = np.ones(pixels.shape[:2], bool) if alpha is None else alpha
     if alpha is None and view.lens is None and downscale == 1:
         return pixels, inside
-    rgb = on_background(pixels, background)
+    rgb = pixels if alpha is None else on_background(pixels, background)
     if view.lens is not None:
         source = lenses.shown_places(view.lens, view.intrinsics, window)
-        rgb = lenses.resampled(rgb, source)
+        rgb = lenses.resampled(rgb.astype(np.float32), source)
         inside = lenses.resampled(inside.astype(np.float32), source)
     reduced = np.rint(box_average(rgb, downscale)).astype(np.uint8)
     return reduced, box_average(inside, downscale) > 0.5
