@@ -28,6 +28,7 @@ from neural_sdf.scenes.frame import world_from_camera
 from neural_sdf.scenes.scene import Scene, view_mask, view_photo, view_photos
 
 LONGEST = 800  # pixels of a photo's longer side that the doctor reads
+NOISY = "pose-noise"  # the finding of cameras by which places cannot be found again
 LOOKED_AT = 16  # photos, where masks are files: decoding all would take most of the time
 
 
@@ -86,8 +87,8 @@ def inspect_scene(
     scene = _read(find_set(path), capture, mask_shows, findings)
     if scene is not None and not scene.source.has_masks:
         findings += diagnose_by_matches(view_photos(scene), _cameras(scene))
-    elif scene is not None and all(finding.level != "error" for finding in findings):
-        findings += _brightness(scene)
+    elif scene is not None and not any(f.level == "error" or f.code == NOISY for f in findings):
+        findings += _brightness(scene)  # places can be told by cameras that are right
     rank = ("error", "warning", "note").index
     findings.sort(key=lambda finding: rank(finding.level))
     return Report(str(path), name, len(capture.views), tuple(findings), scene)
