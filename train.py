@@ -3,8 +3,10 @@
     python train.py --config=configs/quickstart.py --workdir=runs/quickstart
 
 Any value of the config can be set: --config.data.path=my_photos --config.train.steps=5000.
-The same command again resumes from the last checkpoint in the workdir.
+The same command again, or --workdir alone, goes on from the last checkpoint in the workdir.
 """
+
+from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
@@ -12,7 +14,10 @@ from ml_collections import config_flags
 from neural_sdf import launch
 
 CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "the Python file of the configuration, such as configs/photos.py"
+    "config",
+    None,
+    "the Python file of the configuration, such as configs/photos.py, or the config.json of a run;"
+    " that of the workdir if absent",
 )
 WORKDIR = flags.DEFINE_string(
     "workdir", "", "the folder of the run: checkpoints, metrics, evaluation"
@@ -27,4 +32,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=["config", "workdir"])
+    saved = Path(launch.__file__).with_name("experiment") / "saved.py"
+    launch.run(main, required=["config", "workdir"], saved_config=saved)

@@ -73,7 +73,9 @@ def check_backend() -> None:
         )
 
 
-def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
+def run(
+    main: Callable[[], None], required: Sequence[str] = (), saved_config: Path | None = None
+) -> NoReturn:
     """Runs a script: sets up XLA, parses the flags, calls `main`, exits with a status.
 
     | what happened | shown | status |
@@ -92,6 +94,8 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
     Args:
         main: the script's work; it reads its flags itself.
         required: names of the flags that must be given.
+        saved_config: a config file whose `get_config` takes the path of a config.json, in a script
+            whose --config may be such a file, and is that of --workdir if absent.
     """
     correct_reductions()
     warnings.formatwarning = _warning_line
@@ -102,6 +106,9 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> NoReturn:
     # By an exception, so that unfinished folders and processes are cleaned away.
     for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # Windows has no SIGHUP
         signal.signal(getattr(signal, name), lambda number, _: _exit("interrupted", 128 + number))
+    sys.argv[1:] = [_at_home(argument) for argument in sys.argv[1:]]
+    if saved_config is not None:
+        sys.argv[1:] = _with_saved_config(sys.argv[1:], saved_config)
     try:
         _parse_flags(required)
     except Exception as error:
@@ -141,6 +148,27 @@ def _exit(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
+def _at_home(argument: str) -> str:
+    """An argument whose value begins with ~, which shells leave as it is in `--path=~/photos`."""
+    flag, equals, value = argument.partition("=") if argument[:1] == "-" else ("", "", argument)
+    return flag + equals + os.path.expanduser(value)  # noqa: PTH111 (Path's fails without a user)
+
+
+def _with_saved_config(arguments: Sequence[str], reader: Path) -> list[str]:
+    """The arguments, a config.json among them by way of `reader`; without --config, the workdir's.
+
+    `ml_collections` gives what stands behind the colon to the `get_config` of the file before it.
+    """
+    text = "".join(f"\0{argument}" for argument in arguments)
+    text = re.sub(r"\0--?(config|workdir)[=\0]", r"\0--\1=", text)  # of `--config FILE`, too
+    given = dict(re.findall(r"\0--(config|workdir)=([^\0]*)", text))
+    own = Path(given.get("workdir", "")) / "config.json"
+    if given.get("workdir") and "config" not in given and own.is_file():
+        text = f"\0--config={own}{text}"  # before what overrides it
+    saved = r"(?<=\0--config=)[^\0]*\.json(?=\0|$)"
+    return re.sub(saved, lambda path: f"{reader}:{path[0]}", text).split("\0")[1:]
+
+
 def _parse_flags(required: Sequence[str]) -> None:
     for name in required:
         if not any(re.match(rf"--?{name}(=|$)", argument) for argument in sys.argv):
@@ -157,8 +185,9 @@ def _parse_flags(required: Sequence[str]) -> None:
 
 def _flag_mistake(error: Exception) -> str:
     """What was wrong with the flags or the config; ml_collections quotes tracebacks around it."""
-    if isinstance(error, Mistake):
-        return str(error)
+    mistake = _innermost_mistake(error)
+    if mistake is not None:
+        return mistake.told(lambda name: f"--{name}" if name in flags.FLAGS else name)
     text = _innermost_text(error)
     first, last = text.partition("\n")[0], text.strip().rpartition("\n")[2].strip()
     where = traceback.extract_tb(error.__traceback__)[-1]
@@ -171,6 +200,15 @@ def _flag_mistake(error: Exception) -> str:
     return f"{type(error).__name__}: {text} ({where.filename}, line {where.lineno})"
 
 
+def _innermost_mistake(error: BaseException | None) -> Mistake | None:
+    """The mistake that a config file raised: ml_collections and absl each say it once more."""
+    found = None
+    while error is not None:
+        found = error if isinstance(error, Mistake) else found
+        error = error.__cause__ or error.__context__
+    return found
+
+
 def _innermost_text(error: BaseException) -> str:
     """The message, also of an error whose message is another error; a KeyError's unquoted."""
     message = error.args[0] if len(error.args) == 1 else str(error)
@@ -178,12 +216,18 @@ def _innermost_text(error: BaseException) -> str:
 
 
 def as_typed(setting: str) -> str:
-    """A setting as the flag of this command that gives it; as it is if there is none."""
+    """A setting as the flag of this command that gives it; else where the run has it, or as it is.
+
+    Of a command that takes a run and no config, a setting of the config is one of the run's.
+    """
     flag = setting.rpartition(".")[2]
     if flag in flags.FLAGS:
         return f"--{flag}"
     config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
     keys = [key for key in _dotted(config or {}) if f".{key}".endswith(f".{setting}")]
+    workdir = flags.FLAGS["workdir"].value if "workdir" in flags.FLAGS else None
+    if workdir and "config" not in flags.FLAGS and "." in setting:
+        return f"{setting} in {Path(workdir) / 'config.json'}"
     return " or ".join(f"--config.{key}" for key in keys) or setting
 
 

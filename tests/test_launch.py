@@ -195,6 +195,63 @@ def test_exit_status_says_how_the_run_ended(forked, folder, work, status, shown)
     assert (result.returncode, result.stderr) == (status, shown)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--workdir=~/runs/a"], ["--workdir=HOME/runs/a"]),
+        (["--config.data.path=~"], ["--config.data.path=HOME"]),
+        (["-output", "~/a.glb"], ["-output", "HOME/a.glb"]),
+        (["--path=a~/~", "--x=y=~/z"], ["--path=a~/~", "--x=y=~/z"]),
+        (["--path=~nobody_at_all/a"], ["--path=~nobody_at_all/a"]),
+    ],
+)
+def test_a_value_that_begins_with_a_tilde_is_in_the_home_folder(forked, tmp_path, given, expected):
+    script = "import sys\nfrom neural_sdf import launch\nlaunch._parse_flags = lambda _: None\n"
+    (tmp_path / "show.py").write_text(script + "launch.run(lambda: print(sys.argv[1:]))\n")
+    result = forked("show.py", *given, cwd=tmp_path, HOME="HOME")
+    assert result.stdout == f"{expected}\n"
+
+
+@pytest.fixture
+def runs(tmp_path) -> Path:
+    """A folder with a run, and a script that reads a run's config by a config file of its own."""
+    (tmp_path / "script.py").write_text(
+        SCRIPT.replace('["config"])', '["config"], saved_config=Path("saved.py"))')
+        .replace("import sys\n", "import sys\nfrom pathlib import Path\n")
+        .replace('"do",', '"workdir", "", "a run")\nDO = flags.DEFINE_string("do",')
+    )
+    (tmp_path / "saved.py").write_text(
+        "import json\nfrom ml_collections import ConfigDict\n"
+        "def get_config(path):\n    return ConfigDict(json.load(open(path)))\n"
+    )
+    (tmp_path / "config.py").write_text(CONFIG)
+    (tmp_path / "a run").mkdir()
+    (tmp_path / "a run/config.json").write_text('{"seed": 7, "train": {"steps": 70}}')
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values"),
+    [
+        (["--config=a run/config.json"], "7 70"),
+        (["--config", "a run/config.json", "--config.train.steps=5"], "7 5"),
+        (["--workdir=a run"], "7 70"),
+        (["--workdir", "a run", "--config.seed=3"], "3 70"),
+        (["--config=config.py", "--workdir=a run"], "0 10"),
+    ],
+)
+def test_config_that_a_run_has_written_is_a_config(forked, runs, arguments, values):
+    do = "--do=print(CONFIG.value.seed, CONFIG.value.train.steps)"
+    result = forked("script.py", *arguments, do, cwd=runs)
+    assert (result.stdout, result.stderr) == (f"{values}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["--workdir=no_run"], ["--workdir="], ["--workdir"], []])
+def test_config_is_missing_where_no_run_has_one(forked, runs, arguments):
+    result = forked("script.py", *arguments, cwd=runs)
+    assert_one_line_error(result, 2, "--config is missing")
+
+
 @pytest.mark.parametrize("script", ["train.py", "eval.py", "scripts/export_mesh.py"])
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_shows_the_command_and_its_own_flags_without_jax(script, flag):

@@ -136,25 +136,29 @@ def check_same_frame(now: Similarity, before: Similarity, workdir: str | Path) -
         )
 
 
-def read_config(path: Path) -> tuple[ConfigDict, str]:
+def read_config(path: Path, *, setting: str = "workdir") -> tuple[ConfigDict, str]:
     """The config of a run over today's defaults, and a line on what is other than it was written.
 
     So a key that is new since then is no reason to refuse a run, nor is one that is no more.
 
+    Args:
+        path: of the file.
+        setting: by which it was given.
+
     Raises:
         Mistake: a file that is not the JSON of a config, or that names no field.
     """
-    with file_mistakes():
+    with file_mistakes(setting):
         text = path.read_text()
     try:
         document = json.loads(text)
     except ValueError as error:
         raise Mistake(
-            f"{path} is not JSON ({error}); expected what train.py wrote", setting="workdir"
+            f"{path} is not JSON ({error}); expected what train.py wrote", setting=setting
         ) from error
     written = flat(document) if isinstance(document, dict) else {}
     if "field.name" not in written:
-        raise Mistake(f"{path} names no field; expected what train.py wrote", setting="workdir")
+        raise Mistake(f"{path} names no field; expected what train.py wrote", setting=setting)
     written = {_name_today(key): value for key, value in written.items()}
     known = _known_today(written)
     config = whole({key: value for key, value in written.items() if known(key)})
