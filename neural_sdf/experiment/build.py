@@ -61,12 +61,7 @@ def build(config: Config) -> Run:
     renderer = chosen(RENDERERS, config.render, "render")
     coarse = settings.render.to_dict()
     check_settings(renderer.func, coarse, f"render {config.render.name}", "train.render")
-    rate = schedule(
-        learning_rate=settings.learning_rate,
-        steps=settings.steps,
-        warmup=settings.warmup,
-        decay=settings.decay,
-    )
+    rate = learning_rate(settings)
     schedules = {"field": rate, "renderer": rate, "cameras": rate}
     model = Model(
         field=field,
@@ -78,6 +73,7 @@ def build(config: Config) -> Run:
     step = train_step(
         model,
         steps=settings.steps,
+        schedule_steps=settings.schedule_steps,
         weights=settings.weights.to_dict(),
         log_every=settings.log_every,
     )
@@ -91,6 +87,21 @@ def build(config: Config) -> Run:
         shapes=lambda num_views: jax.eval_shape(functools.partial(start, num_views)),
         step=jax.jit(step, donate_argnums=0),
     )
+
+
+def learning_rate(settings: Config) -> Callable[..., Any]:
+    """The learning rate of a config's section `train`, by the number of updates done."""
+    return schedule(
+        learning_rate=settings.learning_rate,
+        steps=schedule_steps(settings),
+        warmup=settings.warmup,
+        decay=settings.decay,
+    )
+
+
+def schedule_steps(settings: Config) -> int:
+    """Steps that the schedule of a config's section `train` is laid out over."""
+    return settings.steps if settings.schedule_steps is None else settings.schedule_steps
 
 
 def compile_step(run: Run, num_views: int, batch_size: int, *, available: int | None) -> Step:
@@ -132,8 +143,9 @@ def photo_feed(config: Config, scene: Scene) -> DeviceFeed | HostFeed:
 
 def _check_numbers(settings: Config) -> None:
     """Refuses counts below one or past 32 bits, and numbers that train away from the photos."""
-    for name in ("steps", "batch_size", "log_every", "checkpoint_every"):
-        if not 1 <= settings[name] < 2**31:
+    counts = ("steps", "schedule_steps", "batch_size", "log_every", "checkpoint_every")
+    for name in counts:
+        if settings[name] is not None and not 1 <= settings[name] < 2**31:
             raise Mistake(
                 f"train {name} is {settings[name]}; expected at least 1 and less than 2^31",
                 setting=name,

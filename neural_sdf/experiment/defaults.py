@@ -46,6 +46,9 @@ def defaults() -> ConfigDict:
         ),
         train=dict(
             steps=6000,  # updates in all
+            # That the schedule is laid out over: of the rate, the mask's sharpness, coarse to fine.
+            # After them all stays as it ended. As many as `steps` if None.
+            schedule_steps=config_dict.placeholder(int),
             batch_size=1024,  # rays a step
             learning_rate=2e-3,  # the highest, after the warm-up
             warmup=100,  # steps of the rise to it

@@ -67,10 +67,13 @@ def train(config: Config, workdir: str | Path) -> None:
     if latest >= config.train.steps:
         checkpoints.close()
         print(
-            f"nothing left to do up to step {config.train.steps}; to train on, raise "
-            f"train.steps\n{_closing(workdir, latest, stopped=False)}"
+            f"nothing left to do up to step {config.train.steps}; to train on, raise train.steps; "
+            f"train.schedule_steps={resume.schedule_steps(config.train)} goes on at the last rate\n"
+            f"{_closing(workdir, latest, stopped=False)}"
         )
         return
+    if latest:
+        changes += filter(None, [resume.leap(config, workdir, latest)])
     with within("data"):
         opened = open_scene(**config.data)
     print(describe_memory(config, opened.memory), flush=True)

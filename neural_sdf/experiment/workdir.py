@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from neural_sdf.experiment.build import Config, Run, build
+from neural_sdf.experiment.build import Config, Run, build, learning_rate, schedule_steps
 from neural_sdf.experiment.choices import settings_of
 from neural_sdf.experiment.defaults import defaults, flat, with_defaults
 from neural_sdf.fields import FIELDS, Field
@@ -46,7 +47,7 @@ class Trained(NamedTuple):
     @property
     def share(self) -> float:
         """Of the run that is done, in [0, 1]."""
-        return min(self.step / self.config.train.steps, 1.0)
+        return min(self.step / schedule_steps(self.config.train), 1.0)
 
     @property
     def field(self) -> Field:
@@ -134,6 +135,27 @@ def check_same_frame(now: Similarity, before: Similarity, workdir: str | Path) -
             "photos",
             setting=("path", "workdir"),
         )
+
+
+def leap(config: Config, workdir: Path, step: int) -> str:
+    """How the learning rate leaps where a run goes on by another schedule; "" if it does not.
+
+    Args:
+        config: to go on with.
+        workdir: of the run, with its config as it was.
+        step: updates done.
+    """
+    before: Config = read_config(workdir / "config.json")[0]
+    old, new = (float(learning_rate(c.train)(step)) for c in (before, config))
+    if math.isclose(old, new, rel_tol=1e-3):
+        return ""
+    told = f"learning rate goes {'back ' * (new > old)}from {old:.2e} to {new:.2e}"
+    told += ", worse before it gets better" * (new > old)
+    by_length = all(
+        before.train[k] == config.train[k] for k in ("learning_rate", "warmup", "decay")
+    )
+    kept = f" (train.schedule_steps={schedule_steps(before.train)} goes on without that)"
+    return told + kept * by_length
 
 
 def read_config(path: Path, *, setting: str = "workdir") -> tuple[ConfigDict, str]:

@@ -92,6 +92,7 @@ def train_step(
     model: Model,
     *,
     steps: int,
+    schedule_steps: int | None = None,
     weights: Mapping[str, float],
     log_every: int = 1,
     axis: str | None = None,
@@ -101,6 +102,7 @@ def train_step(
     Args:
         model: what is trained.
         steps: of the whole run, updates.
+        schedule_steps: after which the share of the run that is done counts as 1; `steps` if None.
         weights: of the losses, by their name in `LOSSES`.
         log_every: norms of parameters and updates, which cost a part of a step, are taken at every
             so many steps and at the last; they are zero at others.
@@ -110,6 +112,7 @@ def train_step(
         Mistake: a weight for a loss that does not exist, or that needs what the renderer lacks.
     """
     check_losses(weights, model.renderer)
+    whole = steps if schedule_steps is None else schedule_steps
 
     def total(params: Any, memory: Any, batch: Batch, share: Array) -> tuple[Array, Any]:
         rays = model.cameras.rays(params["cameras"], batch)
@@ -121,7 +124,8 @@ def train_step(
         return loss, ({"loss": loss, **terms}, {**seen.watch, **_against(seen, batch)})
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        share = state.step / steps
+        share = state.step / whole
+        share = jnp.minimum(share, 1.0) if whole < steps else share
         memory = model.renderer.renew(state.memory, state.params, share, state.step)
         params = state.params if axis is None else lax.pcast(state.params, axis, to="varying")
         gradient, (terms, sums) = jax.grad(total, has_aux=True)(params, memory, batch, share)

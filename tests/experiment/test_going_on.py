@@ -31,7 +31,7 @@ def test_finished_run_is_left_as_it_is(finished, capsys):
 def test_longer_run_goes_on_from_the_checkpoint(finished, tmp_path, capsys):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     train(synthetic(train__steps=5), tmp_path)
-    assert "resuming after step 4; train.steps: 4 -> 5\n" in capsys.readouterr().out
+    assert "resuming after step 4; train.steps: 4 -> 5; learning" in capsys.readouterr().out
     assert load_trained(tmp_path).step == 5
 
 
@@ -140,6 +140,7 @@ def test_run_with_keys_missing_from_its_config_file_goes_on_and_is_evaluated(
     assert all(words in said for words in ("field.radius=0.6", *filled.split(", ")))
     train(synthetic(train__steps=5), tmp_path)
     assert re.search(
-        "resuming after step 4; config.json of .*train.steps: 4 -> 5\n", capsys.readouterr().out
+        "resuming after step 4; config.json of .*train.steps: 4 -> 5; learning",
+        capsys.readouterr().out,
     )
     assert json.loads((tmp_path / "config.json").read_text())["field"]["radius"] == 0.6
