@@ -21,7 +21,7 @@ RESOLUTION = flags.DEFINE_integer(
     lower_bound=2,
 )
 PATH = flags.DEFINE_string(
-    "path", None, "the folder of the photos, if it is no longer where it was"
+    "path", None, "a folder of photos of the same world, or the run's if they have moved"
 )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from neural_sdf.evaluation import CHAMFER, compare_meshes, evaluate_view
-from neural_sdf.experiment.workdir import load_same_scene, load_trained
+from neural_sdf.experiment.photos import load_in_frame
+from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.export import extract_mesh, read_mesh, to_world
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import write_json
@@ -37,7 +38,7 @@ def evaluate(
         step: of the checkpoint; the latest if None.
         reference: mesh file of the true surface in the photos' world frame.
         resolution: of the mesh that is compared with it.
-        path: folder of the photos; where training found them if None.
+        path: folder of the photos, as for `load_in_frame`; where training found them if None.
 
     Returns:
         The metrics as written.
@@ -49,12 +50,13 @@ def evaluate(
     check_backend()
     truth = None if reference is None else read_mesh(Path(reference))
     trained = load_trained(workdir, step)
-    scene = load_same_scene(trained, workdir, path)
+    scene = load_in_frame(trained, workdir, path)
     num_train, num_views = int(scene.num_train), len(scene.sizes)
     if num_train == num_views:
         raise Mistake(
             f"none of {num_views} views is held out; expected at least one",
-            remedy="train with data.holdout_every or data.holdout_views",
+            remedy="train with data.holdout_every or data.holdout_views, or give photos that were "
+            "not trained on by <path>",
         )
     folder = Path(workdir) / "eval"
     render, chunk = compile_views(

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from neural_sdf.experiment.workdir import load_same_scene, load_trained
+from neural_sdf.experiment.photos import load_in_frame
+from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.geometry import Rays
 from neural_sdf.launch import check_backend
 from neural_sdf.light import cornell, path_trace, relight, render_samples
@@ -88,7 +89,7 @@ def render_trained(
     output = _checked(output)
     check_backend()
     trained = load_trained(workdir)
-    scene = load_same_scene(trained, workdir, path)
+    scene = load_in_frame(trained, workdir, path)
     index = _position(scene, view)
     field, pose = trained.field, np.asarray(scene.scene_from_camera[index])
     setting = relight.SETTINGS[radiance](field, pose, background_colour(scene))

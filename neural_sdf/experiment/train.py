@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -22,12 +24,19 @@ from neural_sdf.experiment.build import (
     photo_feed,
 )
 from neural_sdf.experiment.defaults import flat
-from neural_sdf.geometry import coordinates
+from neural_sdf.experiment.photos import (
+    earlier_photos,
+    meet_again,
+    refuse_others_to_train_on,
+    remember,
+)
+from neural_sdf.geometry import Similarity, coordinates
 from neural_sdf.launch import check_backend
-from neural_sdf.machine.files import replace_file, write_json
+from neural_sdf.machine.files import replace_file, require_writable, write_json
 from neural_sdf.machine.memory import available_memory, gib, host_memory
 from neural_sdf.mistake import Mistake, RunEnded, file_mistakes, within
 from neural_sdf.photos import Memory, open_scene, scene_picture
+from neural_sdf.photos.known import Earlier, Known, with_masks
 from neural_sdf.scenes import Scene
 from neural_sdf.training import (
     Checkpoints,
@@ -40,20 +49,35 @@ from neural_sdf.training import (
 )
 
 
+class Begun(NamedTuple):
+    """A run that goes on.
+
+    Attributes:
+        state: of its latest checkpoint.
+        frame: world_from_scene of it.
+        earlier: what it knows of its photos.
+        leap: of its learning rate, in words; empty if there is none.
+    """
+
+    state: TrainState
+    frame: Similarity
+    earlier: Earlier
+    leap: str
+
+
 def train(config: Config, workdir: str | Path) -> None:
     """Trains to `config.train.steps`, from the latest checkpoint of `workdir` if it has one.
 
-    Writes `config.json`, `scene.png` (cameras, region of interest and hull, to look at),
-    `metrics.jsonl` and `checkpoints/`. SIGINT and SIGTERM save and stop at
-    the next step.
+    Writes `config.json`, `photos.json`, `scene.png` (cameras, region of interest and hull, to look
+    at), `metrics.jsonl` and `checkpoints/`. SIGINT and SIGTERM save and stop at the next step.
 
-    A start is one of four: (1) the workdir holds a run of another config or other photos: refused;
-    (2) it holds a checkpoint of the last step: nothing is left to do; (3) of an earlier one: the
-    run goes on, to the same bits as if it had never stopped; (4) none: a new run.
+    A start is one of four: (1) the workdir holds a run of another config, or of photos in another
+    world: refused; (2) it holds a checkpoint of the last step: nothing is left to do; (3) of an
+    earlier one: the run goes on, to the same bits as if it had never stopped; (4) none: a new run.
 
     Raises:
         Mistake: a setting or a photo set that cannot be used, a step that the memory cannot
-            hold, or a workdir of another config or other photos.
+            hold, or a workdir of another config, of another world, or not to be written in.
         RunEnded: a loss is not finite; says which, and at which step.
     """
     check_backend()
@@ -72,10 +96,44 @@ def train(config: Config, workdir: str | Path) -> None:
             f"{_closing(workdir, latest, stopped=False)}"
         )
         return
-    if latest:
-        changes += filter(None, [resume.leap(config, workdir, latest)])
+    require_writable(workdir)
+    begun = _begun(run, config, workdir, checkpoints) if latest else None
+    step, state, scene, photos = _prepared(config, run, begun)
+    if begun:
+        told = [f"resuming after step {state.step}", *changes, begun.leap]
+        with within("data"):
+            told.append(meet_again(photos, scene, begun.earlier, begun.frame, workdir))
+        print("; ".join(filter(None, told)), flush=True)
+    with file_mistakes("workdir"):
+        workdir.mkdir(parents=True, exist_ok=True)
+    checkpoints.remove_unfinished()
+    write_json(workdir / "config.json", config.to_dict())
+    remember(workdir, photos, scene, begun.earlier if begun else Earlier())
+    replace_file(workdir / "scene.png", scene_picture(scene))
+    _loop(config, workdir, scene, checkpoints, step, state)
+
+
+def _begun(run: Run, config: Config, workdir: Path, checkpoints: Checkpoints) -> Begun:
+    """What the run in a workdir goes on from."""
+    state, frame = checkpoints.load(run.shapes)
+    return Begun(
+        state=state,
+        frame=frame,
+        earlier=earlier_photos(workdir, frame, resume.has_moved(config, workdir)),
+        leap=resume.leap(config, workdir, int(state.step)),
+    )
+
+
+def _prepared(
+    config: Config, run: Run, begun: Begun | None
+) -> tuple[Step, TrainState, Scene, tuple[Known, ...]]:
+    """The step compiled, the state before it, the photos, and what to know of them."""
     with within("data"):
-        opened = open_scene(**config.data)
+        opened = open_scene(**config.data, earlier=begun.earlier if begun else Earlier())
+        if begun and jax.tree.leaves(begun.state.params["cameras"]):
+            refuse_others_to_train_on(opened.photos, begun.earlier)
+    if not opened.num_train:
+        raise Mistake("all photos are held out; expected one to train on", setting="data.path")
     print(describe_memory(config, opened.memory), flush=True)
     # The step depends on no photo: it is compiled while they are read. Readers need the interpreter
     # often and for moments; a step being traced would keep each of them waiting for 5 ms.
@@ -90,31 +148,14 @@ def train(config: Config, workdir: str | Path) -> None:
             available=_left_for_step(config, opened.memory),
         )
         # While the step is traced; compiled beside it, their peaks of memory would add up.
-        fresh = None if checkpoints.steps() else run.init(opened.num_train)
+        state = begun.state if begun else run.init(opened.num_train)
         with within("data"):
             scene = opened.read()
         require_masks(scene)
         print(describe_scene(scene), flush=True)
-        state = fresh or _resumed(run, scene, checkpoints, workdir, changes)
-        step = compiling.result()
+        return compiling.result(), state, scene, with_masks(opened.photos, scene)
     finally:
         beside.shutdown(wait=False)  # a mistake found by now is told at once
-    with file_mistakes("workdir"):
-        workdir.mkdir(parents=True, exist_ok=True)
-    checkpoints.remove_unfinished()
-    write_json(workdir / "config.json", config.to_dict())
-    replace_file(workdir / "scene.png", scene_picture(scene))
-    _loop(config, workdir, scene, checkpoints, step, state)
-
-
-def _resumed(
-    run: Run, scene: Scene, checkpoints: Checkpoints, workdir: Path, changes: list[str]
-) -> TrainState:
-    """The state of the latest checkpoint, if it is of these photos."""
-    state, frame = checkpoints.load(run.shapes)
-    resume.check_same_frame(scene.world_from_scene, frame, workdir)
-    print("; ".join([f"resuming after step {state.step}", *changes]), flush=True)
-    return state
 
 
 def _loop(
@@ -159,7 +200,8 @@ def _loop(
 def _closing(workdir: Path, step: int, *, stopped: bool) -> str:
     """Where the checkpoint is, and what may be done with it."""
     verb = "stopped at" if stopped else "checkpoint of"
-    again = "the same command to go on" if stopped else f"python eval.py --workdir={workdir}"
+    evaluation = f"python eval.py --workdir={shlex.quote(str(workdir))}"
+    again = "the same command to go on" if stopped else evaluation
     return f"{verb} step {step}: {workdir / 'checkpoints' / str(step)}; next: {again}"
 
 

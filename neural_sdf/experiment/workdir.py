@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from neural_sdf.experiment.build import Config, Run, build, learning_rate, schedule_steps
 from neural_sdf.experiment.choices import settings_of
 from neural_sdf.experiment.defaults import defaults, flat, with_defaults
 from neural_sdf.fields import FIELDS, Field
-from neural_sdf.geometry import Similarity, coordinates
-from neural_sdf.mistake import Mistake, file_mistakes, within
-from neural_sdf.photos import load_scene
+from neural_sdf.geometry import Similarity
+from neural_sdf.mistake import Mistake, file_mistakes
+from neural_sdf.photos import lasting_path
 from neural_sdf.rendering import RENDERERS
-from neural_sdf.scenes import Scene
 from neural_sdf.training import LOSSES, Checkpoints
 
 RENAMED = {"train.march": "train.render"}  # sections of a config.json, old to new
@@ -77,28 +75,10 @@ def load_trained(workdir: str | Path, step: int | None = None) -> Trained:
     return Trained(config, run, state.params, int(state.step), world_from_scene)
 
 
-def load_same_scene(trained: Trained, workdir: str | Path, path: str | Path | None = None) -> Scene:
-    """The photos that a field was trained on.
-
-    Args:
-        trained: of the workdir.
-        workdir: for the message.
-        path: folder of the photos; where training found them if None.
-
-    Raises:
-        Mistake: photos that cannot be used, or others than those of the training.
-    """
-    settings = trained.config.data.to_dict()
-    with within("data"):
-        scene = load_scene(**settings if path is None else settings | {"path": path})
-    check_same_frame(scene.world_from_scene, trained.world_from_scene, workdir)
-    return scene
-
-
 def changes(config: dict[str, Any], workdir: Path) -> list[str]:
     """What differs from the config of the run in a workdir, if there is one.
 
-    The photos may have moved; whether they are the same their frame tells.
+    The photos may have moved; whether they are the same is told where they are read.
 
     Raises:
         Mistake: another seed, data, field or batch.
@@ -119,22 +99,10 @@ def changes(config: dict[str, Any], workdir: Path) -> list[str]:
     return [remark] * bool(remark) + list(changed.values())
 
 
-def check_same_frame(now: Similarity, before: Similarity, workdir: str | Path) -> None:
-    """Refuses photos whose region of interest is not the one that was trained in."""
-    scale = float(before.scale)
-    # Not relative to coordinates: a millionth of a northing is metres.
-    same = [
-        np.allclose(x, y, rtol=0, atol=1e-6 * (1 if name == "rotation" else scale))
-        for (name, x), y in zip(now._asdict().items(), before, strict=True)
-    ]
-    if not all(same):
-        places = [coordinates(np.asarray(x.translation), 1e-3 * scale) for x in (before, now)]
-        raise Mistake(
-            f"{workdir} was trained on a region of radius {scale:.6g} about ({places[0]}), these "
-            f"photos have radius {float(now.scale):.6g} about ({places[1]}); expected the same "
-            "photos",
-            setting=("path", "workdir"),
-        )
+def has_moved(config: Config, workdir: Path) -> bool:
+    """Whether the photos of the run in a workdir are asked for elsewhere."""
+    before: Config = read_config(workdir / "config.json")[0]
+    return before.data.path != config.data.path
 
 
 def leap(config: Config, workdir: Path, step: int) -> str:
@@ -186,13 +154,15 @@ def read_config(path: Path, *, setting: str = "workdir") -> tuple[ConfigDict, st
     config = whole({key: value for key, value in written.items() if known(key)})
     filled = {k: v for k, v in flat(config.to_dict()).items() if k not in written}
     dropped = {k: v for k, v in written.items() if not known(k)}
-    parts = [_listed(filled, "filled in"), _listed(dropped, "dropped, since no longer there")]
+    parts = [_listed(filled, "filled in"), _listed(dropped, "dropped, since unknown here")]
     told = "; ".join(part for part in parts if part)
-    return config, f"config.json of an older version: {told}" if told else ""
+    return config, f"config.json of another version: {told}" if told else ""
 
 
 def whole(values: Mapping[str, Any]) -> ConfigDict:
     """A config with all that it leaves to defaults, those of its field's constructor too.
+
+    The path of the photos means the same from every folder.
 
     Args:
         values: by their dotted keys.
@@ -201,8 +171,9 @@ def whole(values: Mapping[str, Any]) -> ConfigDict:
         Mistake: as `with_defaults`.
     """
     own = {f"field.{k}": x for k, x in _settings(FIELDS, values.get("field.name")).items()}
+    path = {"data.path": lasting_path(values["data.path"])} if values.get("data.path") else {}
     tree: dict[str, Any] = {}
-    for key, value in {**own, **values}.items():
+    for key, value in {**own, **values, **path}.items():
         *sections, name = key.split(".")
         functools.reduce(lambda part, s: part.setdefault(s, {}), sections, tree)[name] = value
     return with_defaults(tree)
@@ -236,7 +207,7 @@ def _name_today(key: str) -> str:
 
 
 def _may_change(key: str) -> bool:
-    """Whether a run goes on with another value; photos may have moved, their frame tells."""
+    """Whether a run goes on with another value; photos may have moved."""
     fixed = key == "train.batch_size" or key.startswith("train.cameras.")
     return key == "data.path" or (key.startswith("train.") and not fixed)
 

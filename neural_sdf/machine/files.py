@@ -41,6 +41,28 @@ def replace_file(path: Path, data: bytes) -> None:
             partial.unlink()
 
 
+def require_writable(workdir: Path) -> None:
+    """Refuses a folder that cannot be made or written in, before long work; leaves no trace.
+
+    Raises:
+        Mistake: says why.
+    """
+    made = [place for place in (workdir, *workdir.parents) if not place.exists()]
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=workdir).close()
+    except OSError as error:
+        raise Mistake(
+            f"workdir {workdir} cannot be written ({error.strerror}); expected a folder that you "
+            "may write in",
+            setting="workdir",
+        ) from error
+    finally:
+        for place in made:
+            if place.exists():
+                place.rmdir()
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a dictionary as a JSON file, whole or not at all; errors as `replace_file`."""
     replace_file(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -1,5 +1,6 @@
 """Photo sets on disk, in the layouts of other tools, become a `Scene`, and a scene such a set."""
 
+from neural_sdf.photos.files.folder import lasting_path
 from neural_sdf.photos.formats import FORMATS
 from neural_sdf.photos.load import Opened, load_photos, load_scene, load_to_mask, open_scene
 from neural_sdf.photos.picture import scene_picture
@@ -12,6 +13,7 @@ __all__ = [
     "Memory",
     "Opened",
     "Settings",
+    "lasting_path",
     "load_photos",
     "load_scene",
     "load_to_mask",

@@ -159,7 +159,7 @@ def _read(folder: Path, capture: Capture, mask_shows: str, findings: list[Findin
     def read(image: ImageFile, as_shown: bool | None) -> UInt8[np.ndarray, "H W c"]:
         return (read_pixels if image in looked_at else unread_pixels)(image, as_shown)
 
-    return read_scene(found, settings, findings.append, read)
+    return read_scene(found, settings, findings.append, read=read)
 
 
 def _few(num_views: int) -> list[int]:

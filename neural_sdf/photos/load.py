@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +16,20 @@ from jaxtyping import UInt8
 from neural_sdf.geometry import Similarity
 from neural_sdf.mistake import Doubt, Mistake
 from neural_sdf.photos.files.capture import Capture, Header, ImageFile
-from neural_sdf.photos.files.findings import DataError, Report, settle_but_masks
+from neural_sdf.photos.files.findings import DataError, Finding, Report, settle_but_masks
 from neural_sdf.photos.files.folder import find_set
 from neural_sdf.photos.files.images import read_pixels
 from neural_sdf.photos.inspection import cameras, checks
 from neural_sdf.photos.inspection.diagnosis import diagnose
 from neural_sdf.photos.inspection.outlines import boundless
 from neural_sdf.photos.inspection.readings import Views
+from neural_sdf.photos.known import (
+    Earlier,
+    Known,
+    identify,
+    refuse_other_world,
+    remembered_split,
+)
 from neural_sdf.photos.layouts import read_capture
 from neural_sdf.photos.outlines.region import Region, find_region, given_region
 from neural_sdf.photos.pixels import PIXEL_BYTES, Memory, Photos, photo_memory, read_photos
@@ -44,11 +51,14 @@ class Opened(NamedTuple):
         memory: what reading takes.
         num_train: how many views are for training.
         read: reads the pixels; raises Mistake as `load_scene`.
+        photos: in the scene's order, for a run to know them again; empty if it did not ask, and of
+            the embedded scene, which has no files.
     """
 
     memory: Memory
     num_train: int
     read: Callable[[], Scene]
+    photos: tuple[Known, ...] = ()
 
 
 def load_scene(path: str | Path, **settings: Any) -> Scene:
@@ -103,15 +113,19 @@ def _unmasked(capture: Capture) -> Capture:
     return capture._replace(views=tuple(view._replace(mask=None) for view in capture.views))
 
 
-def open_scene(path: str | Path, **settings: Any) -> Opened:
+def open_scene(path: str | Path, *, earlier: Earlier | None = None, **settings: Any) -> Opened:
     """Does all of `load_scene` but reading pixels, which takes time and memory.
 
     Args:
         path: as for `load_scene`.
+        earlier: of a run that meets its photos again: they are placed in its frame, no region of
+            interest is looked for, those that it knows stay held out or not, and the settings
+            speak of the others; None for no run.
         **settings: as for `load_scene`.
 
     Raises:
-        Mistake: as `load_scene` does of settings, and of files that cannot be used.
+        Mistake: as `load_scene` does of settings, and of files that cannot be used; or cameras of
+            another world than the run's.
     """
     chosen = read_settings(settings)
     if chosen.format in SHOOTS:
@@ -119,10 +133,15 @@ def open_scene(path: str | Path, **settings: Any) -> Opened:
         shoot = _reduced(SHOOTS[chosen.format], chosen.downscale)
         make = functools.partial(synthetic_scene, shoot)
         return Opened(_shoot_memory(shoot), shoot.num_views, make)
-    return _open(path, chosen, lambda capture: capture)
+    return _open(path, chosen, lambda capture: capture, earlier)
 
 
-def _open(path: str | Path, chosen: Settings, change: Callable[[Capture], Capture]) -> Opened:
+def _open(
+    path: str | Path,
+    chosen: Settings,
+    change: Callable[[Capture], Capture],
+    earlier: Earlier | None = None,
+) -> Opened:
     given_region(chosen.centre, chosen.radius, chosen.box)
     folder = find_set(path)
     capture = change(read_capture(path, format=chosen.format, cameras=chosen.cameras))
@@ -136,21 +155,28 @@ def _open(path: str | Path, chosen: Settings, change: Callable[[Capture], Captur
             setting="path",
             remedy="mend the names in the file of cameras",
         )
-    found = find_views(folder, capture, usable, chosen)
+    frame = None if earlier is None else earlier.world_from_scene
+    photos = [] if earlier is None else identify(usable.views, usable.pinholes)
+    kept = None
+    if earlier is not None and frame is not None:
+        refuse_other_world(photos, earlier)
+        kept = remembered_split(photos, earlier)
+    found = find_views(folder, capture, usable, chosen, kept)
     memory = photo_memory(found.views, found.headers, found.pinholes, downscale=chosen.downscale)
 
     def read() -> Scene:
-        scene = read_scene(found, chosen, settle_but_masks)
+        scene = read_scene(found, chosen, settle_but_masks, frame)
         assert scene is not None  # settling stops at the first error
         return scene
 
-    return Opened(memory, found.num_train, read)
+    return Opened(memory, found.num_train, read, _ordered(photos, found))
 
 
 def read_scene(
     found: Found,
     settings: Settings,
     report: Report,
+    frame: Similarity | None = None,
     read: Callable[[ImageFile, bool | None], UInt8[np.ndarray, "H W c"]] = read_pixels,
 ) -> Scene | None:
     """Reads the pixels of a set and reports every finding; what loading and the doctor share.
@@ -159,6 +185,7 @@ def read_scene(
         found: the set before its pixels.
         settings: that it was found with.
         report: told every finding; what has an error is left out if it goes on.
+        frame: world_from_scene of a run, in whose frame the cameras are placed; None to find one.
         read: reads a photo.
 
     Returns:
@@ -186,7 +213,8 @@ def read_scene(
     blocked = report_all(report, diagnose(compared))
     blocked = blocked or report_all(report, boundless(masks))
     try:
-        region = _region(found, compared, photos, settings)
+        given = None if frame is None else Region(frame, "the run")
+        region = given or _region(found, compared, photos, settings)
     except DataError as error:
         if not blocked:  # else the reason was said
             report(error.finding)
@@ -194,9 +222,10 @@ def read_scene(
     scene = _about(scene, region)
     if not blocked:
         poses, train = np.asarray(scene.scene_from_camera), found.num_train
-        report_all(report, cameras.camera_places(poses[:train], names[:train]))
-        if masks:
-            report_all(report, cameras.object_outside(masks, photos.intrinsics, poses))
+        places = cameras.camera_places(poses[:train], names[:train]) if train else ()
+        outside = cameras.object_outside(masks, photos.intrinsics, poses) if masks else ()
+        settled = report if frame is None else _of_run(report)
+        report_all(settled, itertools.chain(places, outside))
     return scene
 
 
@@ -213,6 +242,23 @@ def _without_opaque(found: Found, photos: Photos) -> Found:
 
 def _named_headers(found: Found) -> Iterator[tuple[str, Header]]:
     return zip((view.name for view in found.views), found.headers, strict=True)
+
+
+def _of_run(report: Report) -> Report:
+    """For findings about a region that is a run's: it cannot be set, and was seen in training."""
+    remedy = "expected photos of the world that the run was trained in; set <path>"
+
+    def told(finding: Finding) -> None:
+        if finding.code != "one-sided":
+            report(finding._replace(remedy=remedy) if finding.level == "error" else finding)
+
+    return told
+
+
+def _ordered(photos: Sequence[Known], found: Found) -> tuple[Known, ...]:
+    """The photos, which are in file order, in the scene's order, with its split."""
+    order = found.order[: len(photos)]
+    return tuple(photos[i]._replace(held_out=n >= found.num_train) for n, i in enumerate(order))
 
 
 def _in_world(found: Found, photos: Photos) -> Scene:

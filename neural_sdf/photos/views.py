@@ -54,15 +54,31 @@ class Found(NamedTuple):
     num_train: int
 
 
-def find_views(folder: Path, capture: Capture, usable: Usable, settings: Settings) -> Found:
+def find_views(
+    folder: Path,
+    capture: Capture,
+    usable: Usable,
+    settings: Settings,
+    kept: Sequence[bool | None] | None = None,
+) -> Found:
     """The usable views of a set in the order of a scene.
+
+    Args:
+        folder: of the set.
+        capture: as its reader gave it.
+        usable: of its views.
+        settings: by which some are held out.
+        kept: whether each usable view was held out by an earlier run, None for one that is new; the
+            settings then speak of the new ones alone, and all may be held out.
 
     Raises:
         Mistake: if the settings hold out what is not there, or all.
     """
-    held_out = held_out_views(
-        usable.views, settings.holdout_every, settings.holdout_offset, settings.holdout_views
-    )
+    rule = settings.holdout_every, settings.holdout_offset, settings.holdout_views
+    if kept is None:
+        held_out = held_out_views(usable.views, *rule)
+    else:
+        held_out = held_out_beside(kept, usable.views, *rule)
     order = np.argsort(held_out, kind="stable")
     views = [usable.views[i] for i in order]
     headers = [usable.headers[view.name] for view in views]
@@ -142,6 +158,32 @@ def held_out_views(
             " <holdout_views>, or <holdout_every>=0 to hold out none"
         )
     return held_out
+
+
+def held_out_beside(
+    kept: Sequence[bool | None],
+    views: Sequence[View],
+    every: int,
+    offset: int,
+    chosen: Sequence[int],
+) -> Bool[np.ndarray, " V"]:
+    """As `held_out_views`, where some views are held out or not from earlier on.
+
+    Views that are new are held out if they are of the layout's test split, or, where it has none,
+    one in every so many of them; none if views were chosen, since positions mean other views now.
+
+    Args:
+        kept: whether each view was held out; None for a new one.
+        views: in file order.
+        every: as for `held_out_views`.
+        offset: as for `held_out_views`, counted among the new ones.
+        chosen: as for `held_out_views`.
+    """
+    held_out = np.array([view.is_test and not chosen for view in views], bool)
+    new = np.array([i for i, was in enumerate(kept) if was is None], int)
+    if every and not chosen and not held_out.any():
+        held_out[new[offset::every]] = True
+    return np.array([now if was is None else was for now, was in zip(held_out, kept, strict=True)])
 
 
 def report_all(report: Report, findings: Iterable[Finding]) -> set[str]:

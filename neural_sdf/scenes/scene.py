@@ -103,8 +103,8 @@ def _size(scene: Scene, view: int) -> tuple[int, int]:
 def background_colour(scene: Scene) -> Float[np.ndarray, "3"]:
     """What a ray that misses most likely shows: the median of training pixels off the object.
 
-    In [0, 1]; white if the masks leave no such pixel.
+    In [0, 1]; of all pixels if no view is for training, white if the masks leave no such pixel.
     """
-    end = int(scene.offsets[int(scene.num_train)])
+    end = int(scene.offsets[int(scene.num_train) or -1])
     outside = np.asarray(scene.rgb)[:end][~np.asarray(scene.mask)[:end]]
     return np.median(outside, axis=0) / 255 if len(outside) else np.ones(3)

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax.stages import Compiled
 
+from neural_sdf.experiment.photos import load_in_frame
 from neural_sdf.experiment.train import train
-from neural_sdf.experiment.workdir import Trained, load_same_scene, load_trained
+from neural_sdf.experiment.workdir import Trained, load_trained
 from neural_sdf.geometry import Rays, clip_to_sphere
 from neural_sdf.rendering import surface
 from neural_sdf.scenes import Batch, DeviceFeed, Scene
@@ -48,7 +49,7 @@ def of_workdir(workdir: str) -> NextStep:
         if not workdir:
             train(runpy.run_path(str(QUICKSTART))["get_config"](), scratch)
         trained = load_trained(workdir or scratch)
-    return next_step(trained, load_same_scene(trained, workdir), BATCH)
+    return next_step(trained, load_in_frame(trained, workdir), BATCH)
 
 
 def next_step(trained: Trained, scene: Scene, batch_size: int) -> NextStep:

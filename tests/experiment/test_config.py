@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_defaults_import_no_jax():
 def test_older_config_file_is_read_as_todays_config(tmp_path, name):
     config, remark = read_config(written(tmp_path, OLDER[name]))
     assert flat(config.to_dict()) == flat(shipped(name).to_dict())
-    assert remark.startswith("config.json of an older version: ")
+    assert remark.startswith("config.json of another version: ")
     assert "train.cameras.name='given'" in remark and remark.endswith("filled in")
 
 
@@ -90,14 +91,14 @@ def test_any_key_that_a_config_file_lacks_is_filled_in_and_told(tmp_path):
     for key in keys:
         config, remark = read_config(written(tmp_path, without(tree, key)))
         value = flat(config.to_dict())[key]
-        assert remark == f"config.json of an older version: {key}={value!r} filled in"
+        assert remark == f"config.json of another version: {key}={value!r} filled in"
         assert set(flat(config.to_dict())) == set(flat(tree))
 
 
 @pytest.mark.parametrize(
     "key", ["data.flip", "field.blur", "render.blur", "train.render.blur", "train.ema", "notes.by"]
 )
-def test_key_that_is_no_longer_there_is_dropped_with_its_value_told(tmp_path, key):
+def test_key_that_is_not_known_is_dropped_with_its_value_told(tmp_path, key):
     tree = shipped("photos").to_dict()
     *sections, name = key.split(".")
     section = tree
@@ -105,7 +106,7 @@ def test_key_that_is_no_longer_there_is_dropped_with_its_value_told(tmp_path, ke
         section = section.setdefault(part, {})
     section[name] = 3
     config, remark = read_config(written(tmp_path, tree))
-    assert remark == f"config.json of an older version: {key}=3 dropped, since no longer there"
+    assert remark == f"config.json of another version: {key}=3 dropped, since unknown here"
     assert flat(config.to_dict()) == flat(shipped("photos").to_dict())
 
 
@@ -162,3 +163,41 @@ def test_name_of_another_field_on_the_command_line_is_one_line(tmp_path, script,
     result = script("train.py", *settings, f"--workdir={tmp_path}")
     assert_mistake(result, ["field mlp has no setting", "'coarsest'", "'finest'", "--config"])
     assert not list(tmp_path.iterdir())
+
+
+def test_config_of_a_run_trains_and_a_workdir_goes_on_by_itself(finished, tmp_path, script):
+    run = shutil.copytree(finished, tmp_path / "a run")
+    result = script("train.py", f"--workdir={run}")
+    assert result.returncode == 0, result.stderr
+    assert "nothing left to do up to step 4" in result.stdout
+    assert result.stdout.endswith(f"python eval.py --workdir='{run}'\n")
+    other = f"--config={run / 'config.json'}", f"--workdir={tmp_path / 'b'}"
+    result = script("train.py", *other, "--config.train.steps=1", "--config.data.downscale=16")
+    assert result.returncode == 0, result.stderr
+    written = json.loads((tmp_path / "b/config.json").read_text())
+    assert written["train"]["steps"] == 1 and written["field"]["width"] == 16
+
+
+@pytest.mark.parametrize("text", ["{", "{}"])
+def test_json_that_is_no_config_is_one_line_that_names_its_flag(
+    tmp_path, script, assert_mistake, text
+):
+    (tmp_path / "other.json").write_text(text)
+    arguments = f"--config={tmp_path / 'other.json'}", f"--workdir={tmp_path / 'run'}"
+    words = ["other.json", "expected what train.py wrote", "set --config"]
+    assert_mistake(script("train.py", *arguments), words)
+
+
+def test_command_without_that_flag_says_where_the_run_has_a_setting(
+    finished, tmp_path, script, assert_mistake
+):
+    run = shutil.copytree(finished, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["data"] |= {"path": str(tmp_path / "gone"), "format": "auto"}
+    (run / "config.json").write_text(json.dumps(config))
+    result = script("eval.py", f"--workdir={run}")
+    assert_mistake(result, ["gone", "is not there", "set --path"])
+    (tmp_path / "gone").mkdir()
+    result = script("scripts/render.py", f"--workdir={run}", f"--output={tmp_path / 'a.png'}")
+    where = f"set --path or data.format in {run / 'config.json'}"
+    assert_mistake(result, ["no known format", where])

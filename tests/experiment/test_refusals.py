@@ -1,5 +1,6 @@
 """What training refuses before it begins, and what ends it."""
 
+import errno
 import json
 import shutil
 
@@ -7,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from neural_sdf.experiment import train as train_module
 from neural_sdf.experiment.build import build, compile_step
 from neural_sdf.experiment.train import train
 from neural_sdf.fields import FIELDS
+from neural_sdf.machine import files as files_module
 from neural_sdf.mistake import Mistake, RunEnded
 from neural_sdf.rendering import RENDERERS
 from neural_sdf.training import LOSSES, Checkpoints
@@ -65,6 +68,23 @@ def test_a_workdir_that_is_a_file_is_refused_at_once(tmp_path):
     with pytest.raises(Mistake, match=r"run is a file; expected a folder; set workdir"):
         train(synthetic(), tmp_path / "run")
     assert (tmp_path / "run").read_text() == "notes"
+
+
+def test_a_workdir_that_cannot_be_written_is_refused_before_the_step_is_compiled(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(train_module, "compile_step", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Mistake, match=r"run cannot be written \(Not a directory\).*set workdir"):
+        train(synthetic(), tmp_path / "file/run")
+
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")  # root may write everywhere
+
+    monkeypatch.setattr(files_module.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(Mistake, match=r"run cannot be written \(Permission denied\); expected a"):
+        train(synthetic(), tmp_path / "deep/run")
+    assert {path.name for path in tmp_path.rglob("*")} == {"file"}
 
 
 def test_photos_without_masks_are_refused_before_anything_is_written(tmp_path, idr_folder):

@@ -75,7 +75,7 @@ def test_a_dataset_is_summed_once_and_its_pixels_come_from_memory(tmp_path, coun
 
 def test_memory_is_told_before_pixels_are_read(tmp_path, transforms_folder, monkeypatch):
     monkeypatch.setattr(views_module, "read_pixels", None)  # reading would fail
-    memory, _, read = open_scene(transforms_folder, downscale=3)
+    memory, _, read, _ = open_scene(transforms_folder, downscale=3)
     monkeypatch.undo()
     scene = read()
     assert memory.kept == scene.rgb.nbytes + scene.mask.nbytes == 12 * 12 * 16 * 4
@@ -83,7 +83,7 @@ def test_memory_is_told_before_pixels_are_read(tmp_path, transforms_folder, monk
 
 
 def test_memory_of_the_embedded_scene_is_what_it_takes():
-    memory, _, read = open_scene("", format="synthetic", downscale=32)
+    memory, _, read, _ = open_scene("", format="synthetic", downscale=32)
     scene = read()
     assert memory == (48 * 4 * 4 * 4,) * 2 == (scene.rgb.nbytes + scene.mask.nbytes,) * 2
 

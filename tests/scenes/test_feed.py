@@ -71,7 +71,7 @@ settings = {"centre": (1.0, -2.0, 0.5), "radius": 1.0}
 load_scene(sys.argv[2], **settings)  # a small set: what is imported and compiled on the way
 peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before = peak()
-memory, _, read = open_scene(sys.argv[1], **settings)
+memory, _, read, _ = open_scene(sys.argv[1], **settings)
 scene = read()
 print(memory.kept, memory.reading, scene.rgb.nbytes + scene.mask.nbytes, peak() - before)
 """

@@ -33,6 +33,12 @@ def find_set(path: str | Path) -> Path:
     return max(versions, key=lambda place: [int(n) for n in place.name.split(".")], default=folder)
 
 
+def lasting_path(path: str | Path) -> str:
+    """A set's path that means the same from another folder; the name of a dataset stays one."""
+    folder = Path(path).expanduser()
+    return str(folder.absolute() if str(path) and folder.exists() else path)
+
+
 def datasets_folder() -> Path:
     """Where datasets are prepared and looked for, as TensorFlow Datasets has it."""
     return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
