@@ -29,12 +29,14 @@ RADIANCE = flags.DEFINE_enum(
     ["albedo", "emission"],
     "what the trained radiance is: paint under a new light, or light of its own",
 )
-VIEW = flags.DEFINE_integer(
-    "view", None, "whose photo's camera sees the field; by default the first held-out one"
+VIEW = flags.DEFINE_string(
+    "view",
+    None,
+    "whose photo's camera sees the field, by name or position; by default the first held-out one",
 )
-
+STEP = flags.DEFINE_integer("step", None, "the checkpoint's step; the latest if absent")
 PATH = flags.DEFINE_string(
-    "path", None, "the folder of the photos, if it is no longer where it was"
+    "path", None, "a folder of photos of the same world, whose cameras see it instead of the run's"
 )
 
 
@@ -48,8 +50,9 @@ def main() -> None:
 
     render = relight.render_cornell
     if WORKDIR.value is not None:
-        shown = {"radiance": RADIANCE.value, "view": VIEW.value, "path": PATH.value}
-        render = functools.partial(relight.render_trained, WORKDIR.value, **shown)
+        shown = {"radiance": RADIANCE.value, "view": VIEW.value}
+        source = {"step": STEP.value, "path": PATH.value}
+        render = functools.partial(relight.render_trained, WORKDIR.value, **shown, **source)
     render(OUTPUT.value, size=SIZE.value, num_samples=SAMPLES.value, num_bounces=BOUNCES.value)
 
 

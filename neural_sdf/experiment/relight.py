@@ -14,14 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from neural_sdf.experiment.photos import load_in_frame
+from neural_sdf.experiment.shot import find_shot
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.geometry import Rays
 from neural_sdf.launch import check_backend
 from neural_sdf.light import cornell, path_trace, relight, render_samples
 from neural_sdf.machine.files import write_png
 from neural_sdf.mistake import Mistake
-from neural_sdf.scenes import Scene, background_colour
 from neural_sdf.scenes.colour import srgb_from_linear
 
 
@@ -64,7 +63,8 @@ def render_trained(
     output: str | Path,
     *,
     radiance: str,
-    view: int | None = None,
+    view: int | str | None = None,
+    step: int | None = None,
     path: str | Path | None = None,
     size: int,
     num_samples: int,
@@ -77,8 +77,11 @@ def render_trained(
         output: PNG file.
         radiance: what the field's radiance is taken for: "albedo", paint in a studio, or
             "emission", light of its own, which gives the ordinary render.
-        view: position of the photo in the order of the files; the first held-out one if None.
-        path: folder of the photos; where training found them if None.
+        view: name of the photo, or its position in the order of the files; the first held-out one
+            if None.
+        step: of the checkpoint; the latest if None.
+        path: folder of other photos of the same world; if None, no photo is needed where the run
+            remembers its cameras.
         size: longer side, pixels.
         num_samples: rays a pixel.
         num_bounces: of each path.
@@ -88,11 +91,10 @@ def render_trained(
     """
     output = _checked(output)
     check_backend()
-    trained = load_trained(workdir)
-    scene = load_in_frame(trained, workdir, path)
-    index = _position(scene, view)
-    field, pose = trained.field, np.asarray(scene.scene_from_camera[index])
-    setting = relight.SETTINGS[radiance](field, pose, background_colour(scene))
+    trained = load_trained(workdir, step)
+    shot = find_shot(trained, workdir, view, path)
+    field = trained.field
+    setting = relight.SETTINGS[radiance](field, shot.scene_from_camera, shot.background)
 
     def colour(params: Any, key: Array, rays: Rays) -> Array:
         return path_trace(
@@ -110,12 +112,12 @@ def render_trained(
             max_steps=128,
         )
 
-    height, width = (int(x) for x in scene.sizes[index])
+    height, width = shot.size
     scale = size / max(height, width)
     shape = (max(1, round(scale * height)), max(1, round(scale * width)))
-    intrinsics = np.diag([scale, scale, 1.0]) @ np.asarray(scene.intrinsics[index])
+    intrinsics = np.diag([scale, scale, 1.0]) @ shot.intrinsics
     shown = jax.tree_util.Partial(colour, trained.params["field"])
-    _render(output, shown, intrinsics, pose, shape, num_samples)
+    _render(output, shown, intrinsics, shot.scene_from_camera, shape, num_samples)
 
 
 def _checked(output: str | Path) -> Path:
@@ -126,19 +128,6 @@ def _checked(output: str | Path) -> Path:
             f"cannot write '{output}': suffix '{output.suffix}'; expected .png", setting="output"
         )
     return output
-
-
-def _position(scene: Scene, view: int | None) -> int:
-    """Where the scene holds the view of a file position."""
-    indices = scene.source.indices
-    if view is None:
-        return int(scene.num_train) % len(indices)
-    if view not in indices:
-        raise Mistake(
-            f"view {view} is not there; expected 0 to {max(indices)}, as the files are ordered",
-            setting="view",
-        )
-    return indices.index(view)
 
 
 def _render(

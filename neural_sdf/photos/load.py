@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from neural_sdf.geometry import Similarity
 from neural_sdf.mistake import Doubt, Mistake
 from neural_sdf.photos.files.capture import Capture, Header, ImageFile
-from neural_sdf.photos.files.findings import DataError, Finding, Report, settle_but_masks
+from neural_sdf.photos.files.findings import DataError, Report, settle_but_masks
 from neural_sdf.photos.files.folder import find_set
 from neural_sdf.photos.files.images import read_pixels
 from neural_sdf.photos.inspection import cameras, checks
@@ -34,7 +34,7 @@ from neural_sdf.photos.layouts import read_capture
 from neural_sdf.photos.outlines.region import Region, find_region, given_region
 from neural_sdf.photos.pixels import PIXEL_BYTES, Memory, Photos, photo_memory, read_photos
 from neural_sdf.photos.settings import Settings, read_settings, refuse_unused
-from neural_sdf.photos.views import Found, find_views, report_all, usable_views
+from neural_sdf.photos.views import Found, find_views, of_a_run, report_all, usable_views
 from neural_sdf.scenes.cup import SHOOTS, Shoot, synthetic_scene
 from neural_sdf.scenes.frame import in_frame
 from neural_sdf.scenes.scene import Scene, Source, view_masks
@@ -224,7 +224,7 @@ def read_scene(
         poses, train = np.asarray(scene.scene_from_camera), found.num_train
         places = cameras.camera_places(poses[:train], names[:train]) if train else ()
         outside = cameras.object_outside(masks, photos.intrinsics, poses) if masks else ()
-        settled = report if frame is None else _of_run(report)
+        settled = report if frame is None else of_a_run(report)
         report_all(settled, itertools.chain(places, outside))
     return scene
 
@@ -242,17 +242,6 @@ def _without_opaque(found: Found, photos: Photos) -> Found:
 
 def _named_headers(found: Found) -> Iterator[tuple[str, Header]]:
     return zip((view.name for view in found.views), found.headers, strict=True)
-
-
-def _of_run(report: Report) -> Report:
-    """For findings about a region that is a run's: it cannot be set, and was seen in training."""
-    remedy = "expected photos of the world that the run was trained in; set <path>"
-
-    def told(finding: Finding) -> None:
-        if finding.code != "one-sided":
-            report(finding._replace(remedy=remedy) if finding.level == "error" else finding)
-
-    return told
 
 
 def _ordered(photos: Sequence[Known], found: Found) -> tuple[Known, ...]:

@@ -186,6 +186,17 @@ def held_out_beside(
     return np.array([now if was is None else was for now, was in zip(held_out, kept, strict=True)])
 
 
+def of_a_run(report: Report) -> Report:
+    """For findings about a region that is a run's: it cannot be set, and was seen in training."""
+    remedy = "expected photos of the world that the run was trained in; set <path>"
+
+    def told(finding: Finding) -> None:
+        if finding.code != "one-sided":
+            report(finding._replace(remedy=remedy) if finding.level == "error" else finding)
+
+    return told
+
+
 def report_all(report: Report, findings: Iterable[Finding]) -> set[str]:
     """Reports findings; the names of the views with an error, "" where the whole set has one."""
     bad = set()

@@ -15,6 +15,7 @@ from neural_sdf.experiment.photos import (
     load_in_frame,
     refuse_others_to_train_on,
 )
+from neural_sdf.experiment.shot import find_shot
 from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.mistake import Mistake
@@ -181,3 +182,17 @@ def test_path_of_photos_is_kept_so_that_it_holds_in_every_folder(own, tmp_path, 
     train(config_of("photos_mlp", data__path="photos", train__steps=5), own.run)
     monkeypatch.chdir("/")
     assert held_out(load_in_frame(load_trained(own.run), own.run)) == ["train_005"]
+
+
+def test_camera_of_a_photo_is_remembered_as_the_photos_have_it(own):
+    shots = [find_shot(own.trained, own.run, view, own.photos) for view in (None, 3, "train_009")]
+    shutil.rmtree(own.photos)
+    for view, shot in zip((None, "3", "train_009"), shots, strict=True):
+        for one, other in zip(find_shot(own.trained, own.run, view), shot, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("view", [9, "005", "-1", "train_002"])
+def test_view_that_is_not_remembered_is_answered_with_those_that_are(own, view):
+    with pytest.raises(Mistake, match=r"view .* is not there; expected 0 to 8, .* like train_000"):
+        find_shot(own.trained, own.run, view)
