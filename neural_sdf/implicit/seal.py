@@ -1,7 +1,8 @@
 """Numbers that may be used but not differentiated, and say so.
 
-`lax.stop_gradient` answers "zero"; this answers with an error. `root` needs it for JAX 0.10, which
-loses custom rules in a loop; 0.12 keeps them, and with it as the least release this can be deleted.
+`lax.stop_gradient` answers "zero"; this answers with an error. `root` needs it for JAX 0.10 and
+0.11, which lose custom rules in a loop; 0.12 keeps them, and with it as the least release this can
+be deleted.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ def sealed(tree: Any) -> Any:
 def _refuse(primals: Any, tangents: Any) -> NoReturn:
     raise TypeError(
         "the rule of implicit.root is lost here: this derivative follows a reverse-mode derivative "
-        "of a lax.scan or fori_loop around the root, which inlines custom_jvp functions; expected "
-        "all but the outermost derivative in forward mode; use jax.grad of jax.jvp, or jax.jacfwd "
-        "of jax.jacfwd, or unroll the loop"
+        "of a lax.scan, lax.map or fori_loop around the root, in which JAX 0.10 and 0.11 inline "
+        "custom_jvp functions; expected all but the outermost derivative in forward mode; use "
+        "jax.grad of jax.jvp, or jax.jacfwd of jax.jacfwd, or unroll the loop"
     )
 
 

@@ -297,13 +297,21 @@ def test_root_within_a_loop_is_differentiated_twice_with_forward_mode_inside():
     np.testing.assert_allclose(second_derivatives(looped(y_of)), expected, rtol=1e-12)
 
 
+LOOPS = {
+    "scan": looped,
+    "fori_loop": lambda f: lambda a: jax.lax.fori_loop(0, 2, lambda _, y: f(y), a),
+    "map": lambda f: lambda a: f(jax.lax.map(f, jnp.stack([a]))[0]),
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("outer", [jax.grad, jax.jacfwd])
-def test_derivative_of_a_gradient_through_a_loop_is_right_or_refused(outer):
-    """JAX 0.10 drops the rule in reverse mode through a scan; without the refusal this were 0."""
+def test_derivative_of_a_gradient_through_a_loop_is_right_or_refused(outer, loop):
+    """JAX 0.10 and 0.11 drop the rule in reverse mode through a loop; this were 0 unrefused."""
     y_of = lambda a: cube_root((a, jnp.float64(1.0)))[0]
     expected = jax.grad(jax.grad(lambda a: y_of(y_of(a))))(2.5)
     try:
-        second = outer(jax.grad(looped(y_of)))(2.5)
+        second = outer(jax.grad(LOOPS[loop](y_of)))(2.5)
     except TypeError as error:
         assert re.search(r"rule .* is lost .* forward mode", str(error))
     else:
