@@ -204,8 +204,10 @@ def read_scene(
     )
     if report_all(report, checks.unreadable_images(photos.errors)):
         return None
-    found = _without_opaque(found, photos)
-    report_all(report, checks.absent_masks(found.views, dict(_named_headers(found))))
+    opaque = _without_opaque(found, photos)
+    if opaque is not found:
+        found = opaque
+        report_all(report, checks.absent_masks(found.views, dict(_named_headers(found))))
     scene = _in_world(found, photos)
     masks = view_masks(scene) if scene.source.has_masks else []
     poses, names = np.asarray(scene.scene_from_camera), scene.source.names
@@ -235,7 +237,7 @@ def _without_opaque(found: Found, photos: Photos) -> Found:
         v.mask is None and h.has_alpha for v, h in zip(found.views, found.headers, strict=True)
     ]
     whole = [bool(photos.mask[a:b].all()) for a, b in itertools.pairwise(photos.offsets)]
-    if not all(w for w, alpha in zip(whole, has_alpha, strict=True) if alpha):
+    if not any(has_alpha) or not all(w for w, a in zip(whole, has_alpha, strict=True) if a):
         return found
     return found._replace(headers=[header._replace(has_alpha=False) for header in found.headers])
 

@@ -57,14 +57,20 @@ def refuse_unsupported(frames: Sequence[Frame]) -> None:
 
 
 def declared_size(frame: Frame) -> tuple[int, int] | None:
-    """(height, width) that a frame declares; None if it does not.
+    """(height, width) that a frame declares, which scripts that shrink photos leave with fractions.
+
+    None if it declares none.
 
     Raises:
-        Mistake: if they are no whole numbers.
+        Mistake: if they are no pixels.
     """
     if not {"w", "h"} <= frame.settings.keys():
         return None
-    height, width = (side(frame.settings[key], f"{key} of {frame.origin}") for key in "hw")
+    sides = [_number(frame, key) for key in "hw"]
+    height, width = (
+        side(x if x is None else float(round(x)), f"{key} of {frame.origin}")
+        for x, key in zip(sides, "hw", strict=True)
+    )
     return height, width
 
 

@@ -111,7 +111,7 @@ def without(key):
         (in_frame(transform_matrix=[[1, 2], [3]]), r"frame 3 .*transform_matrix \[\[1, 2\]"),
         (in_frame(transform_matrix="none"), "transform_matrix 'none'; expected 4 rows"),
         (in_file(camera_model="EQUIRECTANGULAR"), "frame 0 .*'EQUIRECTANGULAR'"),
-        (in_file(w=48.5), r"w of frame 0 .* is 48.5; expected a whole number"),
+        (in_file(w=0.4), r"w of frame 0 .* is 0.0; expected a whole number"),
         (in_file(fl_y="wide"), "fl_y = 'wide'; expected a number"),
         (without("fl_x"), "frame 0 .*no focal length; expected 'fl_x' .* 'camera_angle_x'"),
         (in_file(fl_x=None, camera_angle_x=4.0), "camera_angle_x = 4.0; expected radians"),
