@@ -268,6 +268,7 @@ def _in_world(found: Found, photos: Photos) -> Scene:
             names=tuple(view.name for view in found.views),
             indices=tuple(int(i) for i in found.order),
             has_masks=any(v.mask is not None or header.has_alpha for v, header in headers),
+            points=found.capture.points,
         ),
     )
 

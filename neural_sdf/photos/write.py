@@ -73,7 +73,8 @@ def _write(scene: Scene, folder: Path, layout: str) -> None:
         (folder / name).mkdir(parents=True)
     with ThreadPoolExecutor() as pool:  # encoding releases the interpreter's lock
         list(pool.map(functools.partial(_write_images, scene), *zip(*views.items(), strict=True)))
-    form.write(folder, Capture(tuple(views.values()), scene.world_from_scene))
+    capture = Capture(tuple(views.values()), scene.world_from_scene, scene.source.points)
+    form.write(folder, capture)
     if not form.holds_region:
         write_region(folder, scene.world_from_scene)
 

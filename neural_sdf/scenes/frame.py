@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Float64
 
@@ -36,4 +38,9 @@ def in_frame(scene: Scene, world_from_scene: Similarity) -> Scene:
 
 def in_scene_frame(scene: Scene) -> Scene:
     """The scene with its own frame as the world: cameras about the unit sphere."""
-    return scene._replace(world_from_scene=Similarity(np.array(1.0), np.eye(3), np.zeros(3)))
+    source, frame = scene.source, scene.world_from_scene
+    if source.points is not None:
+        points = np.asarray(transform_points(inverse(frame), source.points), np.float64)
+        source = dataclasses.replace(source, points=points)
+    own = Similarity(np.array(1.0), np.eye(3), np.zeros(3))
+    return scene._replace(world_from_scene=own, source=source)

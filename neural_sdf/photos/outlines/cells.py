@@ -69,7 +69,7 @@ def carve_cells(
         centres = _kept(views, off, cells, cells.reach)[0].centres
         lower, upper = centres.min(axis=0), centres.max(axis=0)
         cells = Cells(*grid(lower - cells.spacing, upper + cells.spacing))
-    while np.median(_pixels(views, cells, cells.spacing.max())) > CELL:
+    while np.median(pixels_wide(views, cells, cells.spacing.max())) > CELL:
         kept, _ = _kept(views, off, cells, cells.reach)
         if 8 * len(kept.centres) > MOST_CELLS:
             break
@@ -81,11 +81,11 @@ def least_dissent(
     views: Views, cells: Cells, dissent: Float[np.ndarray, " N"]
 ) -> Iterator[Float32[np.ndarray, "h w"]]:
     """For each photo, the least dissent of the cells behind a pixel; 1 where there is none."""
-    pitches = np.ceil(_pixels(views, cells, cells.spacing.max())).astype(int)
+    pitches = np.ceil(pixels_wide(views, cells, cells.spacing.max())).astype(int)
     for photo, K, pose, pitch in zip(*views, pitches, strict=True):
         size = photo.shape[:2]
         least = np.ones(size[0] * size[1] + 1, np.float32)
-        np.minimum.at(least, _seen_pixels(K, pose, cells.centres, size), dissent)
+        np.minimum.at(least, seen_pixels(K, pose, cells.centres, size), dissent)
         # Between the centres of neighbouring cells there are pixels that none falls into.
         side = max(3, pitch | 1)
         yield ndimage.grey_opening(least[:-1].reshape(size), (side, side))
@@ -98,22 +98,36 @@ def distance_from(mask: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
     return np.asarray(ndimage.distance_transform_edt(~mask), np.float32)
 
 
+def dissent_of(
+    views: Views, cells: Cells, masks: Sequence[Bool[np.ndarray, "_h _w"]]
+) -> Float[np.ndarray, " N"]:
+    """The dissent of cells that were carved by other masks."""
+    return _counted(views, [distance_from(mask) for mask in masks], cells, 0.0)[1]
+
+
 def _kept(
     views: Views, off: Sequence[Float32[np.ndarray, "_h _w"]], cells: Cells, reach: float
 ) -> tuple[Cells, Float[np.ndarray, " N"]]:
     """The cells whose centres are within `reach`, in world units, of nearly all masks; dissent."""
-    shown, outside = np.zeros((2, len(cells.centres)), np.int32)
-    cameras = zip(views.intrinsics, views.world_from_camera, strict=True)
-    reaches = _pixels(views, cells, reach)
-    for (K, pose), distance, pixels in zip(cameras, off, reaches, strict=True):
-        seen = _seen_pixels(K, pose, cells.centres, distance.shape)
-        shown += seen < distance.size
-        outside += np.append(distance.ravel() > pixels, False)[seen]
-    dissent = outside / np.maximum(shown, 1)
+    shown, dissent = _counted(views, off, cells, reach)
     kept = (shown >= max(1, QUORUM * len(off))) & (dissent <= LENIENT)
     if not kept.any():
         raise _nothing_left(len(off))
     return cells._replace(centres=cells.centres[kept]), dissent[kept]
+
+
+def _counted(
+    views: Views, off: Sequence[Float32[np.ndarray, "_h _w"]], cells: Cells, reach: float
+) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+    """How many photos show each cell, and the share of them further than `reach` from it."""
+    shown, outside = np.zeros((2, len(cells.centres)), np.int32)
+    cameras = zip(views.intrinsics, views.world_from_camera, strict=True)
+    reaches = pixels_wide(views, cells, reach)
+    for (K, pose), distance, pixels in zip(cameras, off, reaches, strict=True):
+        seen = seen_pixels(K, pose, cells.centres, distance.shape)
+        shown += seen < distance.size
+        outside += np.append(distance.ravel() > pixels, False)[seen]
+    return shown, outside / np.maximum(shown, 1)
 
 
 def _nothing_left(num_photos: int) -> Mistake:
@@ -124,7 +138,7 @@ def _nothing_left(num_photos: int) -> Mistake:
     )
 
 
-def _pixels(views: Views, cells: Cells, length: float) -> Float64[np.ndarray, " V"]:
+def pixels_wide(views: Views, cells: Cells, length: float) -> Float64[np.ndarray, " V"]:
     """A length at the cells' middle, as each photo shows it."""
     middle = (cells.centres.min(axis=0) + cells.centres.max(axis=0)) / 2
     poses = views.world_from_camera
@@ -139,13 +153,15 @@ def _split(cells: Cells) -> Cells:
     return Cells(centres.reshape(-1, 3), cells.spacing / 2)
 
 
-def _seen_pixels(
+def seen_pixels(
     K: Float[np.ndarray, "3 3"],
     pose: Float[np.ndarray, "4 4"],
     points: Float[np.ndarray, "N 3"],
     size: tuple[int, int],
 ) -> Int[np.ndarray, " N"]:
     """Position, row by row, of the pixel that shows each point; the number of pixels for none."""
+    if not len(points):
+        return np.zeros(0, np.int32)
     padding = -len(points) % CHUNK
     chunks = np.pad(points, ((0, padding), (0, 0)), mode="edge").reshape(-1, CHUNK, 3)
     seen = [np.asarray(_positions(K, pose, chunk, size)) for chunk in chunks]

@@ -21,6 +21,7 @@ from neural_sdf.photos.files.capture import Capture
 from neural_sdf.photos.files.findings import DataError, Finding
 from neural_sdf.photos.files.folder import LARGEST, read_text
 from neural_sdf.photos.outlines.hull import MARGIN, region_of_interest, viewed_place
+from neural_sdf.photos.outlines.thing import FEWEST, object_points
 
 FILE = "region.json"
 EXPECTED = "a json object with 'centre' [x, y, z] and 'radius' in world units"
@@ -30,7 +31,7 @@ BY_HULL, BY_POINTS, BY_VIEW = FOUND = (
     "sparse points",
     "the cameras' common view",
 )
-OUTLIERS = 0.02  # share of sparse points left out at either end of an axis
+OUTLIERS = 0.01  # share of the object's sparse points left out at either end of an axis
 
 
 class Region(NamedTuple):
@@ -186,17 +187,15 @@ def _sphere(centre: Sequence[float] | np.ndarray, radius: float) -> Similarity:
 def _about_points(
     points: Float64[np.ndarray, "N 3"], world_from_camera: Float64[np.ndarray, "V 4 4"]
 ) -> tuple[Float64[np.ndarray, "3"], float]:
-    """A sphere about the sparse points that are nearer to the viewed place than the cameras are."""
-    middle, distance = viewed_place(world_from_camera)
-    finite = points[np.isfinite(points).all(axis=1)]
-    near = finite[np.linalg.norm(finite - middle, axis=1) < 0.8 * distance]
-    if len(near) < 10:
+    """A sphere about the sparse points of the object."""
+    kept = object_points(points, world_from_camera)
+    if len(kept) < FEWEST:
+        middle, distance = viewed_place(world_from_camera)
         return middle, 0.5 * distance
-    lower, upper = np.quantile(near, [OUTLIERS, 1 - OUTLIERS], axis=0)
-    kept = near[((near >= lower) & (near <= upper)).all(axis=1)]
-    kept = kept if len(kept) else near
+    lower, upper = np.quantile(kept, [OUTLIERS, 1 - OUTLIERS], axis=0)
     centre = (lower + upper) / 2
-    return centre, float(MARGIN * np.linalg.norm(kept - centre, axis=1).max())
+    apart = np.linalg.norm(kept - centre, axis=1)
+    return centre, float(MARGIN * np.quantile(apart, 1 - OUTLIERS))
 
 
 def common_view(

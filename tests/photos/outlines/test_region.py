@@ -21,10 +21,10 @@ MIDDLE, DISTANCE = np.array([3.0, -1.0, 2.0]), 4.0
 BALL = 0.5  # radius of the ball in the middle
 
 
-def ring(count=12) -> np.ndarray:
+def ring(count=12, heights=(0.3, -0.4)) -> np.ndarray:
     """Cameras that look at the middle from all round."""
     turns = 2 * np.pi * np.arange(count) / count
-    height = np.where(np.arange(count) % 2, 0.3, -0.4)
+    height = np.where(np.arange(count) % 2, *heights)
     forward = -np.stack([np.cos(turns), np.sin(turns), height], axis=-1)
     forward /= np.linalg.norm(forward, axis=1, keepdims=True)
     right = np.cross([0.0, 0.0, -1.0], forward)
@@ -93,6 +93,18 @@ def test_each_source_is_asked_where_all_before_it_are_silent(tmp_path):
         np.testing.assert_allclose(centre, MIDDLE, atol=0.1)
         assert least < radius < most
     assert of_masks[1] != of_points[1]
+
+
+def test_the_region_by_points_is_the_object_and_not_its_table(tmp_path):
+    """Even where ten points of eleven are the table's."""
+    rng = np.random.default_rng(0)
+    table = MIDDLE + rng.uniform([-2, -2, -1.01 * BALL], [2, 2, -0.99 * BALL], (4000, 3))
+    points = np.concatenate([ball_points(), table])
+    centre, radius = sphere(
+        find(tmp_path, Capture((), None, points), poses=ring(heights=(0.3, 0.6)))
+    )
+    np.testing.assert_allclose(centre, MIDDLE, atol=0.2)
+    assert 0.9 * BALL < radius < 1.25 * BALL
 
 
 def test_without_points_the_common_view_is_asked(tmp_path):
