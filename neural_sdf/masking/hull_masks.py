@@ -13,19 +13,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8
 
 from neural_sdf.masking.colours import MOST, colour_ratios, object_evidence
-from neural_sdf.masking.plain import cleaned
+from neural_sdf.masking.holes import filled, open_holes
+from neural_sdf.masking.plain import cleaned, parts_of
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.reduction import box_average, downscale_intrinsics
-from neural_sdf.photos.outlines.cells import Views, carve_cells, distance_from, least_dissent
-from neural_sdf.photos.outlines.growth import LENIENT
+from neural_sdf.photos.outlines.cells import (
+    Views,
+    carve_cells,
+    dissent_of,
+    distance_from,
+    least_dissent,
+    seen_pixels,
+)
+from neural_sdf.photos.outlines.growth import LENIENT, OVERRULED
 
 LONGEST = 320  # pixels of a photo's longer side, for colours and hull
 ROUNDS = 4  # the last gains less than 0.002 of overlap with the masks of any set looked at
 REACH = 0.05  # of the object's size: how far a round may move an outline outwards
 SLACK, BAND = 1.0, 3.0  # pixels of the small photos: the hull is sure to one, colours to a few
+GAP, LOOSE = 3.0, 2.0  # pixels of the small photos: half of what points close, and must fill
 BLUR, FINAL_BLUR = 1.0, 0.7  # of the evidence, pixels
 
 
@@ -65,6 +74,7 @@ def refine_by_hull(
     masks: Sequence[Bool[np.ndarray, "_h _w"]],
     intrinsics: Float64[np.ndarray, "V 3 3"],
     world_from_camera: Float64[np.ndarray, "V 4 4"],
+    points: Float64[np.ndarray, "N 3"] | None = None,
 ) -> list[Bool[np.ndarray, "_h _w"]]:
     """Masks that agree with each other and with the colours, from rough ones.
 
@@ -78,15 +88,17 @@ def refine_by_hull(
             object. An object that reaches beyond all of them grows back a little only.
         intrinsics: K, half-pixel centres.
         world_from_camera: rigid OpenCV poses of cameras that look at the object.
+        points: of the object's surface; where they lie close together in a photo is object.
 
     Raises:
         Mistake: if the cameras do not look at one place, or nothing is left of the object.
     """
-    factors = [max(1, -(-max(photo.shape) // LONGEST)) for photo in photos]
-    views = _small_views(photos, factors, intrinsics, world_from_camera)
-    outlines = [box_average(mask, n) > 0.5 for mask, n in zip(masks, factors, strict=True)]
+    views, factors = small_views(photos, intrinsics, world_from_camera)
+    outlines = reduced(masks, factors)
+    proven = _proven(views, points)
     for _ in range(ROUNDS):
-        outlines = _round(views, outlines)
+        outlines = _round(views, _either(outlines, proven), proven)
+    outlines = _either(outlines, proven)
     ratios = _colours(views, outlines)
     return [
         _decided(photo, outline, ratios, n)
@@ -94,27 +106,71 @@ def refine_by_hull(
     ]
 
 
-def _small_views(
+def small_views(
     photos: Sequence[UInt8[np.ndarray, "_h _w 3"]],
-    factors: Sequence[int],
     intrinsics: Float64[np.ndarray, "V 3 3"],
     world_from_camera: Float64[np.ndarray, "V 4 4"],
-) -> Views:
+) -> tuple[Views, list[int]]:
+    """Photos of at most `LONGEST` pixels with their cameras, and by how much each was reduced."""
+    factors = [max(1, -(-max(photo.shape) // LONGEST)) for photo in photos]
     small = [
         np.rint(box_average(photo, n)).astype(np.uint8)
         for photo, n in zip(photos, factors, strict=True)
     ]
-    reduced = [downscale_intrinsics(K, n) for K, n in zip(intrinsics, factors, strict=True)]
-    return Views(small, np.stack(reduced), world_from_camera)
+    matrices = [downscale_intrinsics(K, n) for K, n in zip(intrinsics, factors, strict=True)]
+    return Views(small, np.stack(matrices), world_from_camera), factors
 
 
-def _round(views: Views, outlines: Outlines) -> list[Bool[np.ndarray, "_h _w"]]:
+def reduced(masks: Outlines, factors: Sequence[int]) -> list[Bool[np.ndarray, "_h _w"]]:
+    """Masks of small photos."""
+    return [box_average(mask, n) > 0.5 for mask, n in zip(masks, factors, strict=True)]
+
+
+def _proven(
+    views: Views, points: Float64[np.ndarray, "N 3"] | None
+) -> list[Bool[np.ndarray, "_h _w"]]:
+    """Pixels between points of the object that lie close together; one by itself may be wrong."""
+    if points is None or not len(points):
+        return [np.zeros(photo.shape[:2], bool) for photo in views.photos]
+    return [
+        _between(seen_pixels(K, pose, points, photo.shape[:2]), photo.shape[:2])
+        for photo, K, pose in zip(*views, strict=True)
+    ]
+
+
+def _between(positions: Int[np.ndarray, " N"], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    hit = np.zeros(size[0] * size[1] + 1, bool)
+    hit[positions] = True
+    hit = np.pad(hit[:-1].reshape(size), int(GAP) + 1)
+    if not hit[1:-1, 1:-1].any():
+        return np.zeros(size, bool)
+    closed = distance_from(distance_from(hit) > GAP) > GAP
+    core = distance_from(~closed) > LOOSE
+    opened = distance_from(core) < LOOSE if core.any() else core
+    rim = int(GAP) + 1
+    return opened[rim:-rim, rim:-rim]
+
+
+def _either(one: Outlines, other: Outlines) -> list[Bool[np.ndarray, "_h _w"]]:
+    return [a | b for a, b in zip(one, other, strict=True)]
+
+
+def _round(views: Views, outlines: Outlines, proven: Outlines) -> list[Bool[np.ndarray, "_h _w"]]:
     """New outlines: of the hull that agrees best with the colours of the old ones."""
     ratios = _colours(views, outlines)
-    evidence = [object_evidence(photo, ratios, BLUR) for photo in views.photos]
+    evidence = [
+        np.where(certain, MOST, object_evidence(photo, ratios, BLUR))
+        for photo, certain in zip(views.photos, proven, strict=True)
+    ]
     near = _grown(outlines)
     likely = [(value > 0) & around for value, around in zip(evidence, near, strict=True)]
-    cells, dissent = carve_cells(views, likely)
+    solid = [filled(mask) for mask in likely]
+    cells, dissent = carve_cells(views, solid)
+    hull = cells._replace(centres=cells.centres[dissent <= OVERRULED])
+    likely = [
+        mask & ~hole for mask, hole in zip(solid, open_holes(views, likely, hull), strict=True)
+    ]
+    dissent = dissent_of(views, cells, likely)
     least = list(least_dissent(views, cells, dissent))
     # Half a view between the shares: dissent is a count over the views that show a cell.
     shares = (np.arange(int(LENIENT * len(near)) + 1) + 0.5) / len(near)
@@ -160,11 +216,17 @@ def _decided(
     """A mask at full size: of colours, and of a leaning that grows away from the hull's outline.
 
     Colours alone decide within `SLACK` pixels of the small photo, and are outvoted `BAND` further.
+    A hole is kept if most of it is open in the hull.
     """
     inside, outside = (np.maximum(distance_from(side) - SLACK, 0) for side in (~outline, outline))
     leaning = MOST * np.clip((inside - outside) / BAND, -1.0, 1.0)
     evidence = object_evidence(photo, ratios, FINAL_BLUR)
-    return cleaned(evidence + _enlarged(leaning, factor, evidence.shape) > 0)
+    mask = cleaned(evidence + _enlarged(leaning, factor, evidence.shape) > 0)
+    holes = parts_of(filled(mask) & ~mask)
+    inside = _enlarged(outline.astype(np.float32), factor, evidence.shape)
+    closed = np.bincount(holes.ravel(), inside.ravel()) > 0.5 * np.bincount(holes.ravel())
+    closed[0] = False
+    return mask | closed[holes]
 
 
 def _enlarged(

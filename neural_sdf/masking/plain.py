@@ -92,12 +92,12 @@ def plain_threshold(distances: Sequence[UInt8[np.ndarray, "_h _w"]]) -> float | 
 
 def cleaned(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Without small holes and specks; a hole at the photo's border may go on outside it."""
-    holes = _parts(~mask)
+    holes = parts_of(~mask)
     sizes = np.bincount(holes.ravel())
     small = sizes < HOLE * mask.sum()
     small[0] = False
     small[np.unique(np.concatenate([holes[[0, -1]].ravel(), holes[:, [0, -1]].ravel()]))] = False
-    parts = _parts(mask | small[holes])
+    parts = parts_of(mask | small[holes])
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     return (sizes >= max(1.0, SPECK * sizes.max()))[parts]
@@ -126,7 +126,7 @@ def _border(size: tuple[int, ...]) -> Bool[np.ndarray, "h w"]:
     return border
 
 
-def _parts(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+def parts_of(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
     """Number of the connected part that each pixel is in, 0 outside the mask."""
     parts = np.empty(mask.shape, np.int32)
     ndimage.label(mask, output=parts)

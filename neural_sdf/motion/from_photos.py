@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from neural_sdf.machine.files import new_folder, scratch_beside
-from neural_sdf.masking.scenes import MASKING, mask_by_background, mask_by_hull
+from neural_sdf.masking.scenes import MASKING
 from neural_sdf.masking.sheet import mask_sheet
 from neural_sdf.mistake import Mistake
 from neural_sdf.motion.album import FEATURES_INSIDE, Photo, read_album, reduction, write_album
@@ -57,8 +57,8 @@ def photos_to_scene(
         say: told a line about each step.
 
     Raises:
-        Mistake: if the photos cannot be used, too few fit together, or masks cannot be made, or
-            if a folder is not there.
+        Mistake: if the photos cannot be used, too few fit together, or if a folder is not there;
+            also if masks cannot be made or trusted, when all is written but these.
     """
     output, given = new_folder(output), None if masks in MASKS else _mask_folder(masks)
     album = read_album(Path(images).expanduser(), given)
@@ -85,7 +85,7 @@ def photos_to_scene(
         require_most(motion)
         say(_placed(motion))
         try:
-            scene, made_by = _masked(_scene(work, motion, photos), masks)
+            scene, made_by, refused = _masked(_scene(work, motion, photos), masks)
         except DataError as error:  # whose remedies are for other commands
             raise Mistake(_unusable(error.finding)) from error
         say(f"masks: {made_by}")
@@ -96,6 +96,11 @@ def photos_to_scene(
             beside["masks.png"] = mask_sheet(scene)
         beside["report.json"] = (json.dumps(report, indent=1) + "\n").encode()
         write_scene(scene, output, "transforms", beside)
+    if refused is not None:
+        raise Mistake(
+            f"{refused.text}; photos and cameras are in {output}: add masks/ with a mask for each"
+            " photo there"
+        ) from refused
 
 
 def upright(scene: Scene) -> Scene:
@@ -110,8 +115,11 @@ def upright(scene: Scene) -> Scene:
         places = poses[:, :3, 3] - poses[:, :3, 3].mean(axis=0)
         axis = np.linalg.svd(places)[2][2]
         up = axis if up @ axis >= 0 else -axis
-    poses[:, :3] = _rotation(up, poses[0, :3, 2], poses[0, :3, 1]) @ poses[:, :3]
-    return scene._replace(scene_from_camera=poses)
+    rotation, source = _rotation(up, poses[0, :3, 2], poses[0, :3, 1]), scene.source
+    poses[:, :3] = rotation @ poses[:, :3]
+    if source.points is not None:
+        source = dataclasses.replace(source, points=source.points @ rotation.T)
+    return scene._replace(scene_from_camera=poses, source=source)
 
 
 def _rotation(
@@ -151,18 +159,21 @@ def _scene(work: Path, motion: Motion, photos: dict[str, str]) -> Scene:
     return scene._replace(source=dataclasses.replace(scene.source, names=found))
 
 
-def _masked(scene: Scene, masks: str) -> tuple[Scene, str]:
-    """The scene with masks, and where they are from."""
+def _masked(scene: Scene, masks: str) -> tuple[Scene, str, Mistake | None]:
+    """The scene with masks, where they are from, and why there are none if they were refused."""
     if masks == "none":
-        return scene, "none"
-    if masks in MASKING:
-        return MASKING[masks](scene), masks
-    if scene.source.has_masks:
-        return scene, "alpha" if masks in MASKS else masks
-    try:
-        return mask_by_background(scene), "background"
-    except ValueError:
-        return mask_by_hull(scene), "hull"
+        return scene, "none", None
+    if masks not in MASKING and scene.source.has_masks:
+        return scene, "alpha" if masks in MASKS else masks, None
+    refused = None
+    for way in [masks] if masks in MASKING else MASKING:
+        try:
+            return MASKING[way](scene), way, None
+        except DataError:
+            raise
+        except Mistake as error:
+            refused = error
+    return scene, "none", refused
 
 
 def _unusable(finding: Finding) -> str:

@@ -265,3 +265,26 @@ def test_the_temple_is_masked_by_its_hull_as_the_set_says(photo_set, start):
     agreement = overlap(refine_by_hull(photos, rough, *cameras), truth)
     print(f"hull, from {start}: IoU {agreement.mean():.4f}, at least {agreement.min():.4f}")
     assert agreement.mean() >= 0.97
+
+
+def test_what_points_prove_is_on_the_object_whatever_its_colour(ball):
+    """Half of it, to one side, has the colour of the surroundings."""
+    K, poses = ball_cameras(ball)
+    photos, truth = ball_photos(ball, (30, 60, 220)), ball_masks(ball)
+    points = np.random.default_rng(0).normal(size=(3000, 3))
+    points *= ball.radius / np.linalg.norm(points, axis=1, keepdims=True)
+    points = points[points[:, 0] > 0] + ball.centre
+    for photo, pose, mask in zip(photos, poses, truth, strict=True):
+        pixels = (ball.intrinsics @ pose[:3, :3].T @ (points - pose[:3, 3]).T)[:2]
+        depth = (points - pose[:3, 3]) @ pose[:3, 2]
+        column, row = (pixels / depth).astype(int)
+        bare = np.zeros_like(mask)
+        bare[row, column] = True
+        photo[bare & mask] = (30, 60, 220)
+    start = ball_sphere(ball)
+    found = refine_by_hull(photos, start, K, poses, points)
+    without = refine_by_hull(photos, start, K, poses)
+    assert overlap(found, truth).min() > 0.8 > overlap(without, truth).mean() + 0.1
+    strays = ball.centre + np.random.default_rng(1).uniform(-1.4, 1.4, (12, 3)) * ball.radius
+    found = refine_by_hull(ball_photos(ball, (30, 60, 220)), start, K, poses, strays)
+    assert overlap(found, truth).min() > 0.93

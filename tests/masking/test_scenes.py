@@ -1,17 +1,20 @@
 """Masks in a scene: where they begin, and what becomes of the region of interest."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from neural_sdf.geometry import transform_points
 from neural_sdf.masking import MASKING
 from neural_sdf.masking import scenes as module
 from neural_sdf.masking.scenes import with_masks
 from neural_sdf.photos import load_scene
-from neural_sdf.photos.outlines.region import BY_HULL
+from neural_sdf.photos.outlines.region import BY_HULL, BY_POINTS
 from neural_sdf.photos.write import write_scene
 from neural_sdf.scenes import Scene, view_masks
 from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
-from neural_sdf.scenes.frame import world_from_camera
+from neural_sdf.scenes.frame import in_frame, world_from_camera
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +57,10 @@ def test_masks_made_from_photos_are_those_of_the_object(cup, tmp_path, way):
 
 @pytest.mark.parametrize("given", [True, False])
 def test_hull_begins_with_what_is_known(cup, tmp_path, monkeypatch, given):
-    """With the masks of the scene, else the plain background, else the common view."""
+    """With the masks of the scene, else the plain background, else the region of interest."""
     begun = []
 
-    def refine(photos, masks, intrinsics, poses):
+    def refine(photos, masks, intrinsics, poses, points):
         begun.append(masks)
         return view_masks(cup)
 
@@ -72,7 +75,61 @@ def test_hull_begins_with_what_is_known(cup, tmp_path, monkeypatch, given):
     shares = [(m & t).sum() / (m | t).sum() for m, t in zip(begun[0], view_masks(cup), strict=True)]
     assert min(shares) > 0.97
     coloured = np.random.default_rng(0).integers(0, 255, bare.rgb.shape, np.uint8)
-    MASKING["hull"](bare._replace(rgb=coloured))
+    with pytest.raises(ValueError, match="cannot be trusted"):  # masks that the photos belie
+        MASKING["hull"](bare._replace(rgb=coloured))
     for mask in begun[1]:  # a disc that touches the sides of the photo
         assert mask[32, 32] and not mask[0, 0]
         assert 0.6 < mask.mean() < 0.85
+
+
+def test_hull_is_given_the_objects_points_in_the_frame_of_the_scene(cup, tmp_path, monkeypatch):
+    given = []
+
+    def refine(photos, masks, intrinsics, poses, points):
+        given.append(points)
+        return view_masks(cup)
+
+    monkeypatch.setattr(module, "refine_by_hull", refine)
+    bare = without_masks(cup, tmp_path / "bare")
+    ball = np.random.default_rng(0).normal(size=(500, 3))
+    ball = 3 * ball / np.linalg.norm(ball, axis=1, keepdims=True) + [0.0, 0.0, 3.4]
+    far = np.random.default_rng(1).uniform(60, 70, (80, 3))
+    source = dataclasses.replace(bare.source, points=np.concatenate([ball, far]))
+    MASKING["hull"](bare._replace(source=source))
+    world = transform_points(bare.world_from_scene, given[0])
+    assert len(world) > 450
+    np.testing.assert_allclose(np.linalg.norm(world - [0.0, 0.0, 3.4], axis=1), 3, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("region", "scale", "held"), [("", 0.5, 0.5), ("", 3, 1), (BY_POINTS, 3, 3)]
+)
+def test_hull_begins_with_a_region_that_tells_more_than_the_view(
+    cup, tmp_path, monkeypatch, region, scale, held
+):
+    """A given one counts if it is smaller than what all photos show, that of points always."""
+    begun = []
+
+    def spheres(*sphere):
+        begun.append(sphere[:2])
+        return view_masks(cup)
+
+    monkeypatch.setattr(module, "sphere_masks", spheres)
+    monkeypatch.setattr(module, "refine_by_hull", lambda *args: view_masks(cup))
+    bare = without_masks(cup, tmp_path / "bare")
+    frame, view = bare.world_from_scene, float(bare.world_from_scene.scale)
+    source = dataclasses.replace(bare.source, region=region)
+    noise = np.random.default_rng(0).integers(0, 255, bare.rgb.shape, np.uint8)
+    scene = in_frame(bare._replace(source=source), frame._replace(scale=frame.scale * scale))
+    with pytest.raises(ValueError, match="cannot be trusted"):
+        MASKING["hull"](scene._replace(rgb=noise))
+    assert begun[0][1] * float(scene.world_from_scene.scale) == pytest.approx(held * view, rel=0.02)
+
+
+@pytest.mark.parametrize("way", MASKING)
+def test_bad_masks_are_refused_whatever_made_them(cup, monkeypatch, way):
+    wrong = [np.roll(mask, 20 * (i % 3), axis=1) for i, mask in enumerate(view_masks(cup))]
+    name = {"background": "plain_background", "hull": "refine_by_hull"}[way]
+    monkeypatch.setattr(module, name, lambda *args: wrong)
+    with pytest.raises(ValueError, match=f"made by {way} cannot be trusted"):
+        MASKING[way](cup)

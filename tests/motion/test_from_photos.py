@@ -1,11 +1,16 @@
 """The frame of a scene that is made of plain photos."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from neural_sdf.mistake import Mistake
+from neural_sdf.motion import from_photos as module
 from neural_sdf.motion.from_photos import upright
 from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
+from neural_sdf.scenes.frame import in_scene_frame, world_from_camera
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +67,31 @@ def test_a_first_camera_that_looks_straight_down_is_no_obstacle(cup):
     rotations = made[:, :3, :3]
     product = rotations @ rotations.transpose(0, 2, 1)
     np.testing.assert_allclose(product, np.tile(np.eye(3), (13, 1, 1)), atol=1e-9)
+
+
+def test_points_stay_with_the_cameras_in_every_frame(cup):
+    """Seen from the first camera they are where they were, but for the scale."""
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    source = dataclasses.replace(cup.source, points=points)
+    scene = cup._replace(source=source)
+    scale, world = float(cup.world_from_scene.scale), world_from_camera(cup)[0]
+    seen = (points - world[:3, 3]) @ world[:3, :3]
+    for moved in (in_scene_frame(scene), upright(in_scene_frame(scene))):
+        pose = world_from_camera(moved)[0]
+        there = (moved.source.points - pose[:3, 3]) @ pose[:3, :3]
+        np.testing.assert_allclose(scale * there, seen, atol=1e-9)
+
+
+@pytest.mark.parametrize("masks", ["auto", "background", "hull"])
+def test_refused_masks_leave_the_scene_without_and_the_reason(cup, monkeypatch, masks):
+    def refuse(scene):
+        raise Mistake("the masks cannot be trusted")
+
+    ways = dict.fromkeys(module.MASKING, refuse)
+    monkeypatch.setattr(module, "MASKING", ways)
+    bare = cup._replace(source=dataclasses.replace(cup.source, has_masks=False))
+    scene, made_by, refused = module._masked(bare, masks)
+    assert scene is bare and made_by == "none" and "cannot be trusted" in str(refused)
+    monkeypatch.setitem(ways, "hull", lambda scene: cup)
+    if masks != "background":
+        assert module._masked(bare, masks) == (cup, "hull", None)
