@@ -4,10 +4,12 @@
     python train.py --config=configs/photos.py --config.data.path=my_scene --workdir=runs/mine
 
 Needs pycolmap: pip install -e '.[sfm]'. Look at masks.png and scene.png in the output before you
-train; matches.png shows which photos have something in common.
+train; matches.png shows which photos have something in common. What is found in the scene as it was
+written is told at the end; exits with 1 if it cannot be trained on.
 """
 
 import shlex
+import sys
 
 from absl import flags
 
@@ -30,8 +32,9 @@ LONGEST_SIDE = flags.DEFINE_integer(
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait for it."""
     from neural_sdf.motion.from_photos import photos_to_scene
+    from neural_sdf.photos.doctor import as_text
 
-    photos_to_scene(
+    report = photos_to_scene(
         IMAGES.value,
         OUTPUT.value,
         masks=MASKS.value,
@@ -41,6 +44,9 @@ def main() -> None:
     if MASKS.value == "none":
         print(f"{OUTPUT.value}: look at scene.png there; training needs masks")
         return
+    print(as_text(report, launch.as_typed))
+    if not report.is_usable:
+        sys.exit(1)
     path = shlex.quote(f"--config.data.path={OUTPUT.value}")
     print(
         f"{OUTPUT.value}: look at masks.png and scene.png there, then train with python train.py"

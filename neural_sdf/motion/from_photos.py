@@ -20,13 +20,15 @@ from neural_sdf.mistake import Mistake
 from neural_sdf.motion.album import FEATURES_INSIDE, Photo, read_album, reduction, write_album
 from neural_sdf.motion.motion import Motion, find_motion, fits_most, rejected, require_most
 from neural_sdf.motion.sheet import match_sheet
+from neural_sdf.motion.turntable import refuse_still_room
+from neural_sdf.photos.doctor import Report, inspect_scene
 from neural_sdf.photos.files.capture import image_path
 from neural_sdf.photos.files.findings import DataError, Finding
 from neural_sdf.photos.layouts import read_capture
 from neural_sdf.photos.load import load_scene
 from neural_sdf.photos.picture import scene_picture
 from neural_sdf.photos.write import write_scene
-from neural_sdf.scenes.frame import in_scene_frame
+from neural_sdf.scenes.frame import in_scene_frame, world_from_camera
 from neural_sdf.scenes.scene import Scene
 
 MASKS = ("auto", "alpha", *MASKING, "none")
@@ -40,7 +42,7 @@ def photos_to_scene(
     masks: str = "auto",
     longest_side: int = 2048,
     say: Callable[[str], None] = lambda line: None,
-) -> None:
+) -> Report:
     """Writes a scene that `load_scene` reads, from photos whose cameras are not known.
 
     The photos are written without lens distortion. The world is the region of interest as unit
@@ -55,6 +57,9 @@ def photos_to_scene(
             one, else hull.
         longest_side: photos are reduced by an integer factor to at most so many pixels.
         say: told a line about each step.
+
+    Returns:
+        What the doctor finds in the scene as it was written.
 
     Raises:
         Mistake: if the photos cannot be used, too few fit together, or if a folder is not there;
@@ -85,7 +90,11 @@ def photos_to_scene(
         require_most(motion)
         say(_placed(motion))
         try:
-            scene, made_by, refused = _masked(_scene(work, motion, photos), masks)
+            scene = _scene(work, motion, photos)
+            if scene.source.points is not None:
+                centres = world_from_camera(scene)[:, :3, 3]
+                refuse_still_room(centres, scene.source.points, motion.matches)
+            scene, made_by, refused = _masked(scene, masks)
         except DataError as error:  # whose remedies are for other commands
             raise Mistake(_unusable(error.finding)) from error
         say(f"masks: {made_by}")
@@ -101,6 +110,7 @@ def photos_to_scene(
             f"{refused.text}; photos and cameras are in {output}: add masks/ with a mask for each"
             " photo there"
         ) from refused
+    return inspect_scene(output)
 
 
 def upright(scene: Scene) -> Scene:

@@ -186,7 +186,7 @@ def absent_masks(views: Sequence[View], photos: Mapping[str, Header]) -> Iterato
             "some-masks",
             "error",
             f"{len(bare)} of {len(views)} photos have no mask and no alpha channel:"
-            f" {names([view.image.name for view in bare])}; expected a mask for every photo",
+            f" {names([view.name for view in bare])}; expected a mask for every photo",
             remedy,
             tuple(view.name for view in bare),
         )
