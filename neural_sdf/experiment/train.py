@@ -40,11 +40,13 @@ from neural_sdf.photos.known import Earlier, Known, with_masks
 from neural_sdf.scenes import Scene
 from neural_sdf.training import (
     Checkpoints,
+    CollapseWatch,
     Fault,
     MetricLog,
     Progress,
     Stop,
     TrainState,
+    collapse,
     fault_terms,
 )
 
@@ -169,6 +171,7 @@ def _loop(
     """All steps that are left. Numbers leave the device where they are logged, and only there."""
     settings, first = config.train, int(state.step)
     log = MetricLog(workdir / "metrics.jsonl", step=first)
+    watch = CollapseWatch(steps=settings.steps, rays=settings.batch_size)
     before = None
     with (
         contextlib.closing(photo_feed(config, scene)) as batches,
@@ -186,12 +189,14 @@ def _loop(
             saves = ends or done % settings.checkpoint_every == 0
             if logs or saves:
                 check_fault(state.fault, list(settings.weights))
-            if logs:
                 shown = {name: float(x) for name, x in jax.device_get(metrics).items()}
+            if logs:
                 rate = progress.show(done, shown)
                 log.write(done, {**shown, "rays_per_second": rate})
+                watch.see(done, shown)
             if saves:
-                checkpoints.save(state, scene.world_from_scene, int(scene.num_train))
+                lost = bool(collapse(shown)[0])
+                checkpoints.save(state, scene.world_from_scene, int(scene.num_train), lost=lost)
             if ends:
                 break
     print(_closing(workdir, int(state.step), stopped=int(state.step) < settings.steps))

@@ -99,7 +99,6 @@ def _watch(hits: Hits) -> Watch:
     """How the search went, over all rays."""
     grazing = hits.hit & (jnp.abs(hits.cosine) < GRAZING)
     sums = {
-        "hit_rate": jnp.sum(hits.hit),
         "grazing": jnp.sum(grazing),
         "unfinished": jnp.sum(hits.status == MAX_STEPS),
         "evaluations": hits.num_paid,

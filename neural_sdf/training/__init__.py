@@ -1,6 +1,7 @@
 """Losses, the training step, checkpoints and the metric log."""
 
 from neural_sdf.training.checkpoints import Checkpoints
+from neural_sdf.training.collapse import CollapseWatch, collapse
 from neural_sdf.training.log import MetricLog, Progress
 from neural_sdf.training.losses import LOSSES
 from neural_sdf.training.memory import compile_within
@@ -11,6 +12,7 @@ from neural_sdf.training.stop import Stop
 __all__ = [
     "LOSSES",
     "Checkpoints",
+    "CollapseWatch",
     "Fault",
     "MetricLog",
     "Model",
@@ -18,6 +20,7 @@ __all__ = [
     "Stop",
     "TrainState",
     "adam_by_part",
+    "collapse",
     "compile_within",
     "fault_terms",
     "init_state",

@@ -6,6 +6,7 @@ Everything that knows Orbax is here; its v1 interface is still allowed to change
 from __future__ import annotations
 
 import functools
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +24,8 @@ from neural_sdf.training.step import TrainState
 class Checkpoints:
     """The folder `checkpoints/` of a workdir.
 
-    Kept are the two latest steps and the one with the least running training loss; held-out views
-    have no say in it.
+    Kept are the two latest steps and the one with the least running training loss, of those whose
+    surface is not lost; held-out views have no say in it.
     """
 
     def __init__(self, folder: Path):
@@ -56,13 +57,16 @@ class Checkpoints:
         found = (checkpoint.step for checkpoint in self._orbax.checkpoints)
         return sorted(step for step in found if (self._folder / str(step) / "state").is_dir())
 
-    def save(self, state: TrainState, world_from_scene: Similarity, num_views: int) -> None:
+    def save(
+        self, state: TrainState, world_from_scene: Similarity, num_views: int, *, lost: bool = False
+    ) -> None:
         """Writes a state and waits until it is on disk.
 
         Args:
             state: of the run.
             world_from_scene: frame of the photos it was trained on.
             num_views: how many of them are for training.
+            lost: whether its surface is (`collapse`), so that it must not count as the best.
 
         Raises:
             RunEnded: a parameter is not finite; nothing is written.
@@ -75,7 +79,7 @@ class Checkpoints:
         self._orbax.save(
             int(state.step),
             state,
-            metrics={"loss": float(state.loss)},
+            metrics={"loss": math.inf if lost else float(state.loss)},
             custom_metadata={"world_from_scene": frame, "num_views": num_views},
             # Else an empty folder of a later step makes Orbax pass over this one without a word.
             force=True,

@@ -77,13 +77,18 @@ class Progress:
         now = time.monotonic()
         rate = (step - last) * self._rays / max(now - since, 1e-9)
         self._mark = (step, now)
-        shown = [form.format(metrics[name]) for name, form in _SHOWN.items() if name in metrics]
+        shown = [_worded(name, metrics[name]) for name in _SHOWN if name in metrics]
         text = "  ".join([f"{rate:,.0f} rays/s", *shown])
         self._bar.update(self._task, completed=step, text=text)
         if not self._console.is_terminal:
             left = (self._steps - step) * self._rays / max(rate, 1e-9)
             print(f"step {step}/{self._steps}  {text}  {left:.0f} s left", flush=True)
         return rate
+
+
+def _worded(name: str, value: float) -> str:
+    """A figure as it is shown; a dash for one that there is not."""
+    return _SHOWN[name].format(value) if math.isfinite(value) else f"{name} -"
 
 
 def _lines(path: Path) -> list[dict]:

@@ -188,13 +188,14 @@ def _against(seen: Rendering, batch: Batch) -> dict[str, tuple[Array, Array]]:
     both = seen.mask & batch.mask
     squares = jnp.sum(jnp.where(both[:, None], (seen.rgb - batch.rgb) ** 2, 0.0))
     return {
+        "hit_rate": (jnp.sum(seen.mask), jnp.float32(len(both))),
         "square_error": (squares, 3.0 * jnp.sum(both)),
         "mask_error": (jnp.sum(seen.mask != batch.mask), jnp.float32(len(both))),
     }
 
 
 def _ratios(sums: dict[str, tuple[Array, Array]]) -> Metrics:
-    """The mean of each figure; of colours as peak signal-to-noise ratio in dB."""
+    """The mean of each figure; of colours as peak signal-to-noise ratio in dB, NaN of no ray."""
     ratios = {name: total / jnp.maximum(count, 1) for name, (total, count) in sums.items()}
-    error = ratios.pop("square_error")
-    return {"psnr": -10 * jnp.log10(jnp.maximum(error, 1e-10)), **ratios}
+    psnr = -10 * jnp.log10(jnp.maximum(ratios.pop("square_error"), 1e-10))
+    return {"psnr": jnp.where(sums["square_error"][1] > 0, psnr, jnp.nan), **ratios}

@@ -49,7 +49,7 @@ def test_ten_steps_train_its_own_number_and_what_it_watches_is_logged(tmp_path):
     lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10]
     assert all(0 < line["fog"] < 1 and np.isfinite(line["loss"]) for line in lines)
-    assert "hit_rate" not in lines[0]
+    assert "grazing" not in lines[0]
     assert 0 < evaluate(tmp_path, resolution=16)["mask_iou"] <= 1
 
 

@@ -100,6 +100,12 @@ def test_latest_two_and_the_best_are_kept(checkpoints, initial):
     assert checkpoints.load(lambda _: initial)[0].step == 6
 
 
+def test_a_lost_surface_is_never_the_best(checkpoints, initial):
+    for step, loss, lost in [(1, 0.5, False), (2, 0.1, True), (3, 0.6, False), (4, 0.7, False)]:
+        checkpoints.save(at(initial, step, loss), FRAME, VIEWS, lost=lost)
+    assert checkpoints.steps() == [1, 3, 4]
+
+
 def test_best_is_kept_by_a_run_that_resumed(checkpoints, initial, tmp_path):
     checkpoints.save(at(initial, 1, 0.1), FRAME, VIEWS)
     resumed = Checkpoints(tmp_path / "checkpoints")

@@ -62,3 +62,9 @@ def test_output_that_is_no_terminal_gets_plain_lines(capsys):
     for words in ("rays/s", "loss 0.2500", "psnr 21.50 dB", "hits 50.0%", "s left"):
         assert words in line
     assert "\x1b" not in line
+
+
+def test_figure_that_there_is_not_is_shown_as_a_dash(capsys):
+    with Progress(step=0, steps=100, rays=512) as progress:
+        progress.show(50, {"loss": 0.25, "psnr": math.nan, "hit_rate": 0.0})
+    assert "loss 0.2500  psnr -  hits 0.0%" in capsys.readouterr().out

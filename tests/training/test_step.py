@@ -160,6 +160,18 @@ def test_metrics_are_finite(long_run):
         assert metrics["unfinished"] == 0
 
 
+@pytest.mark.parametrize("radius", [0.01, 1.5])
+def test_colours_that_no_ray_compares_have_no_psnr(sphere_field, scene, radius):
+    """A ball between all rays, and one in which all begin; 100 dB would praise both."""
+    model, batch = model_of(sphere_field), DeviceFeed(scene, 64, 0)(0)
+    state = start_of(model)
+    params = {**state.params, "field": {**state.params["field"], "radius": jnp.float32(radius)}}
+    _, metrics = step_of(model)(state._replace(params=params), batch)
+    assert metrics["hit_rate"] == 0
+    assert np.isnan(metrics["psnr"])
+    assert np.isfinite(metrics["loss"])
+
+
 def test_running_loss_is_the_mean_of_the_first_hundred_steps(long_run):
     state, history = long_run
     assert state.step == 60
