@@ -24,6 +24,7 @@ from neural_sdf.experiment.build import (
     photo_feed,
 )
 from neural_sdf.experiment.defaults import flat
+from neural_sdf.experiment.lock import claimed
 from neural_sdf.experiment.photos import (
     earlier_photos,
     meet_again,
@@ -76,12 +77,19 @@ def train(config: Config, workdir: str | Path) -> None:
     A start is one of four: (1) the workdir holds a run of another config, or of photos in another
     world: refused; (2) it holds a checkpoint of the last step: nothing is left to do; (3) of an
     earlier one: the run goes on, to the same bits as if it had never stopped; (4) none: a new run.
+    A workdir takes one training at a time, evaluations and exports beside it.
 
     Raises:
         Mistake: a setting or a photo set that cannot be used, a step that the memory cannot
             hold, or a workdir of another config, of another world, or not to be written in.
         RunEnded: a loss is not finite; says which, and at which step.
     """
+    with claimed(Path(workdir)):
+        _train(config, workdir)
+
+
+def _train(config: Config, workdir: str | Path) -> None:
+    """Does so in a workdir that is its own."""
     check_backend()
     config, workdir = resume.whole(flat(config.to_dict())), Path(workdir)
     if workdir.exists() and not workdir.is_dir():

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 
 class Stop:
-    """Turns the first SIGINT or SIGTERM into a request; a second one ends the process at once."""
+    """Turns the first SIGINT or SIGTERM into a request; a second one ends the process at once.
+
+    Outside the main thread Python allows no handlers: there nothing is ever requested.
+    """
 
     def __init__(self) -> None:
         """Nothing is requested yet."""
@@ -17,7 +21,9 @@ class Stop:
 
     def __enter__(self) -> Stop:
         """Takes over the signals."""
-        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        main = threading.current_thread() is threading.main_thread()
+        taken = (signal.SIGINT, signal.SIGTERM) if main else ()
+        self._before = {number: signal.signal(number, self._note) for number in taken}
         return self
 
     def __exit__(self, *error: object) -> None:
