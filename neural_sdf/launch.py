@@ -224,7 +224,8 @@ def as_typed(setting: str) -> str:
     if flag in flags.FLAGS:
         return f"--{flag}"
     config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
-    keys = [key for key in _dotted(config or {}) if f".{key}".endswith(f".{setting}")]
+    known = list(_dotted(config or {}))
+    keys = [setting] if setting in known else [k for k in known if f".{k}".endswith(f".{setting}")]
     workdir = flags.FLAGS["workdir"].value if "workdir" in flags.FLAGS else None
     if workdir and "config" not in flags.FLAGS and "." in setting:
         return f"{setting} in {Path(workdir) / 'config.json'}"

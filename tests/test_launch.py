@@ -36,7 +36,7 @@ CONFIG = """from ml_collections import config_dict
 
 def get_config():
     return config_dict.create(
-        seed=0, train=dict(steps=10, width=1), field=dict(width=1)
+        seed=0, train=dict(steps=10, width=1, field=dict(depth=1)), field=dict(width=1, depth=1)
     )
 """
 
@@ -166,6 +166,8 @@ def test_error_that_we_did_not_mean_keeps_its_traceback(forked, folder, work):
         ("'train'", "train"),
         ("('seed', 'elsewhere')", "--config.seed or elsewhere"),
         ("'width'", "--config.field.width or --config.train.width"),
+        ("'field.depth'", "--config.field.depth"),
+        ("'train.field.depth'", "--config.train.field.depth"),
     ],
 )
 def test_setting_of_a_mistake_is_shown_as_the_command_takes_it(forked, folder, setting, shown):

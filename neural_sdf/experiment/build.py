@@ -14,7 +14,7 @@ from neural_sdf.experiment.choices import check_settings, chosen
 from neural_sdf.fields import FIELDS
 from neural_sdf.machine.memory import gib
 from neural_sdf.machine.programs import seal_programs
-from neural_sdf.mistake import Mistake
+from neural_sdf.mistake import Mistake, within
 from neural_sdf.rendering import RENDERERS, Renderer
 from neural_sdf.scenes import CAMERAS, Batch, DeviceFeed, HostFeed, Scene, batch_shapes
 from neural_sdf.training import (
@@ -61,11 +61,15 @@ def build(config: Config) -> Run:
     renderer = chosen(RENDERERS, config.render, "render")
     coarse = settings.render.to_dict()
     check_settings(renderer.func, coarse, f"render {config.render.name}", "train.render")
+    with within("train.render"):
+        rough = renderer(field, **coarse)
+    with within("render"):
+        fine = renderer(field)
     rate = learning_rate(settings)
     schedules = {"field": rate, "renderer": rate, "cameras": rate}
     model = Model(
         field=field,
-        renderer=renderer(field, **coarse),
+        renderer=rough,
         cameras=chosen(CAMERAS, settings.cameras, "train.cameras")(),
         schedules=schedules,
         optimizer=adam_by_part(schedules),
@@ -82,7 +86,7 @@ def build(config: Config) -> Run:
     start = functools.partial(init, key=jax.random.key(config.seed))
     return Run(
         model=model,
-        renderer=renderer(field),
+        renderer=fine,
         init=start,
         shapes=lambda num_views: jax.eval_shape(functools.partial(start, num_views)),
         step=jax.jit(step, donate_argnums=0),
@@ -153,10 +157,16 @@ def _check_numbers(settings: Config) -> None:
     numbers = {name: settings[name] for name in ("learning_rate", "warmup")}
     numbers |= {f"weights.{name}": weight for name, weight in settings.weights.items()}
     for name, value in numbers.items():
-        if not 0 <= value < math.inf:
+        if not 0 <= value < math.inf:  # NaN too
             raise Mistake(
                 f"train {name} is {value}; expected a finite number of at least 0", setting=name
             )
+    if not settings.learning_rate or not any(settings.weights.values()):
+        given = "learning_rate is 0" if not settings.learning_rate else "weights are all 0"
+        raise Mistake(
+            f"train {given}, and nothing would be learned; expected more",
+            setting="learning_rate" if not settings.learning_rate else "train.weights",
+        )
     if not settings.device_photos >= 0:
         raise Mistake(
             f"train device_photos is {settings.device_photos}; expected GiB, at least 0",

@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from neural_sdf.experiment import workdir as resume
+from neural_sdf.experiment.before import (
+    check_photos,
+    describe_memory,
+    describe_scene,
+    doubt_start,
+)
 from neural_sdf.experiment.build import (
     Config,
     Run,
@@ -31,10 +36,10 @@ from neural_sdf.experiment.photos import (
     refuse_others_to_train_on,
     remember,
 )
-from neural_sdf.geometry import Similarity, coordinates
+from neural_sdf.geometry import Similarity
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import replace_file, require_writable, write_json
-from neural_sdf.machine.memory import available_memory, gib, host_memory
+from neural_sdf.machine.memory import available_memory
 from neural_sdf.mistake import Mistake, RunEnded, file_mistakes, within
 from neural_sdf.photos import Memory, open_scene, scene_picture
 from neural_sdf.photos.known import Earlier, Known, with_masks
@@ -95,6 +100,7 @@ def _train(config: Config, workdir: str | Path) -> None:
     if workdir.exists() and not workdir.is_dir():
         raise Mistake(f"workdir {workdir} is a file; expected a folder", setting="workdir")
     run = build(config)
+    doubt_start(config)
     changes = resume.changes(config.to_dict(), workdir)
     checkpoints = Checkpoints(workdir / "checkpoints")
     latest = (checkpoints.steps() or [0])[-1]
@@ -161,7 +167,7 @@ def _prepared(
         state = begun.state if begun else run.init(opened.num_train)
         with within("data"):
             scene = opened.read()
-        require_masks(scene)
+        check_photos(scene)
         print(describe_scene(scene), flush=True)
         return compiling.result(), state, scene, with_masks(opened.photos, scene)
     finally:
@@ -234,49 +240,3 @@ def _left_for_step(config: Config, memory: Memory) -> int | None:
     available = available_memory()
     shared = jax.default_backend() == "cpu" or fits_device(config, memory.kept)
     return available if available is None or not shared else max(available - memory.kept, 0)
-
-
-def describe_memory(config: Config, memory: Memory) -> str:
-    """One line for a person, before photos are read: how much memory they take, and where.
-
-    Raises:
-        Mistake: if the machine has less.
-    """
-    free = host_memory()
-    if free is not None and memory.reading > free:
-        raise Mistake(
-            f"the photos need {gib(memory.reading)} of memory while they are read; expected at most"
-            f" the {gib(free)} that are free",
-            setting="downscale",
-        )
-    fits = fits_device(config, memory.kept)
-    place = "on the device" if fits else "on the host"
-    return (
-        f"photos take {gib(memory.kept)}, {gib(memory.reading)} while they are read; they are kept"
-        f" {place} (config.train.device_photos={config.train.device_photos:g} GiB)"
-    )
-
-
-def require_masks(scene: Scene) -> None:
-    """Raises Mistake if a scene has no masks, without which nothing is learned here."""
-    if not scene.source.has_masks:
-        raise Mistake(
-            "the photos have neither masks nor alpha channels, expected the outline of the object"
-            " in every photo, since training without is not supported",
-            remedy="add masks (a folder mask/ or masks/, mask_path in transforms.json, or RGBA"
-            " photos)",
-        )
-
-
-def describe_scene(scene: Scene) -> str:
-    """One line for a person: how many photos, how large, and where the object is."""
-    num_train, count = int(scene.num_train), len(scene.sizes)
-    sizes = sorted({f"{width}x{height}" for height, width in scene.sizes})
-    frame = scene.world_from_scene
-    radius = float(frame.scale)
-    return (
-        f"{num_train} photos to train on and {count - num_train} held out, "
-        f"{', '.join(sizes)} pixels; region of interest: radius {radius:.4g} about "
-        f"({coordinates(np.asarray(frame.translation), radius)}) in world units, from "
-        f"{scene.source.region}"
-    )

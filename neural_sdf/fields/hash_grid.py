@@ -19,6 +19,7 @@ from neural_sdf.fields.networks import (
     Appearance,
     Geometry,
     Network,
+    check_radius,
     check_sizes,
     normal_kernels,
 )
@@ -64,7 +65,7 @@ def hash_grid(
         direction_octaves: of the encoding of the direction.
 
     Raises:
-        Mistake: sizes that make no network, or no grid.
+        Mistake: sizes that make no network or no grid, or no sphere to start from.
     """
     check_sizes(
         {
@@ -79,6 +80,7 @@ def hash_grid(
             "radiance_depth": radiance_depth,
         }
     )
+    check_radius(radius)
     if finest < coarsest:
         raise Mistake(
             f"field finest is {finest} with coarsest {coarsest}; expected at least as much",

@@ -17,6 +17,7 @@ from neural_sdf.fields.networks import (
     Geometry,
     Network,
     NormedDense,
+    check_radius,
     check_sizes,
     normal_kernels,
 )
@@ -57,7 +58,7 @@ def mlp(
             hardly more than a ReLU.
 
     Raises:
-        Mistake: sizes that make no network, or an unknown activation.
+        Mistake: sizes that make no network, no sphere to start from, or an unknown activation.
     """
     if activation not in ACTIVATIONS:
         raise Mistake(
@@ -72,6 +73,7 @@ def mlp(
         "radiance_depth": radiance_depth,
     }
     check_sizes(sizes)
+    check_radius(radius)
     num_inputs = 3 * (1 + 2 * num_octaves)
     if skip and not (0 < skip < depth and width > num_inputs):
         raise Mistake(

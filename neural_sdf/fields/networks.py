@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -85,6 +86,20 @@ def normal_kernels(rngs: nnx.Rngs, sizes: Sequence[tuple[int, int]]) -> list[Arr
     ends = list(itertools.accumulate(k * m for k, m in sizes))
     flat = jnp.split(numbers, ends[:-1])
     return [part.reshape(size) for part, size in zip(flat, sizes, strict=True)]
+
+
+def check_radius(radius: float) -> None:
+    """Refuses a sphere to start from that is none.
+
+    Raises:
+        Mistake: a radius that is not positive or not finite.
+    """
+    if not 0 < radius < math.inf:
+        raise Mistake(
+            f"field radius is {radius}; expected a positive number, below the 1 of the region of"
+            " interest",
+            setting="field.radius",
+        )
 
 
 class Geometry(nnx.Module):

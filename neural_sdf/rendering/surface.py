@@ -12,6 +12,7 @@ from jax import Array
 from neural_sdf.fields import Field
 from neural_sdf.geometry import Rays, clip_to_sphere
 from neural_sdf.geometry.shapes import safe_norm
+from neural_sdf.mistake import Mistake
 from neural_sdf.rendering.renderer import Renderer, Rendering, Watch
 from neural_sdf.tracing import (
     GRAZING,
@@ -44,7 +45,11 @@ def surface(
         dmin: least march step, scene units, see `tracing.trace`.
         max_steps: march steps before a ray counts as a miss.
         tracer: `tracing.trace`, or what is called as it is.
+
+    Raises:
+        Mistake: a step or a count with which no ray can find the surface.
     """
+    _check_march(dmin, max_steps)
 
     def recall(params: Any, share: Array) -> DistanceGrid:
         return sample_grid(field.at(share).sdf, params["field"])
@@ -67,6 +72,20 @@ def surface(
         return _shaded(now, params["field"], rays, hits)._replace(watch=watch)
 
     return Renderer(lambda key: {}, recall, renew, render)
+
+
+def _check_march(dmin: float, max_steps: int) -> None:
+    if not 0 < dmin < 1:
+        raise Mistake(
+            f"render dmin is {dmin}; expected more than 0 and, in scene units, less than the radius"
+            " of the region of interest, which is 1",
+            setting="dmin",
+        )
+    if not 1 <= max_steps < 2**31:
+        raise Mistake(
+            f"render max_steps is {max_steps}; expected at least 1 and less than 2^31",
+            setting="max_steps",
+        )
 
 
 def _shaded(field: Field, params: Any, rays: Rays, hits: Hits) -> Rendering:

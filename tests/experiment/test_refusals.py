@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import shutil
 
 import jax
@@ -13,7 +14,7 @@ from neural_sdf.experiment.build import build, compile_step
 from neural_sdf.experiment.train import train
 from neural_sdf.fields import FIELDS
 from neural_sdf.machine import files as files_module
-from neural_sdf.mistake import Mistake, RunEnded
+from neural_sdf.mistake import Doubt, Mistake, RunEnded
 from neural_sdf.rendering import RENDERERS
 from neural_sdf.training import LOSSES, Checkpoints
 from neural_sdf.training.losses import Loss
@@ -46,6 +47,17 @@ def test_batch_that_memory_cannot_hold_is_refused_with_one_that_fits():
         ({"train__learning_rate": -1.0}, ["learning_rate is -1", "set learning_rate"]),
         ({"train__warmup": -1}, ["warmup is -1", "set warmup"]),
         ({"train__weights__mask": -1.0}, ["weights.mask is -1", "set weights.mask"]),
+        ({"train__learning_rate": 0.0}, ["learning_rate is 0", "more", "set learning_rate"]),
+        (
+            {f"train__weights__{name}": 0.0 for name in LOSSES},
+            ["weights are all 0", "expected more", "set train.weights"],
+        ),
+        ({"render__dmin": 0.0}, ["dmin is 0.0", "more than 0", "set render.dmin"]),
+        ({"train__render__dmin": math.nan}, ["dmin is nan", "set train.render.dmin"]),
+        ({"train__render__dmin": 2.0}, ["dmin is 2.0", "less than", "set train.render.dmin"]),
+        ({"render__max_steps": 0}, ["max_steps is 0", "at least 1", "set render.max_steps"]),
+        ({"field__radius": 0.0}, ["radius is 0.0", "positive", "set field.radius"]),
+        ({"field__radius": math.inf}, ["radius is inf", "set field.radius"]),
         ({"field__width": 0}, ["field width is 0", "set width"]),
         ({"data__format": "mvs"}, ["'mvs'", "idr", "transforms", "set data.format"]),
         (
@@ -93,6 +105,18 @@ def test_photos_without_masks_are_refused_before_anything_is_written(tmp_path, i
     with pytest.raises(Mistake, match=r"neither masks nor alpha .*; add masks"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_fresh_surface_around_all_rays_is_doubted(tmp_path):
+    told = r"radius is 1.5, and every ray begins inside .*; set field.radius=0.6"
+    with pytest.warns(Doubt, match=told), pytest.raises(Mistake, match="no/such"):
+        train(config_of("photos", field__radius=1.5, data__path="no/such"), tmp_path / "run")
+
+
+def test_photos_of_a_few_pixels_are_doubted(tmp_path):
+    told = r"at most 2 pixels a side, .*; expected at least 16; .* smaller data.downscale"
+    with pytest.warns(Doubt, match=told):
+        train(synthetic(data__downscale=64), tmp_path / "run")
 
 
 @pytest.mark.slow
