@@ -7,9 +7,12 @@ excludes the surface from the block; it is then filled with f(c), which has the 
 
 L is 1.5 times the greatest slope met at the blocks' centres, so it is an estimate. What makes the
 result safe is the second rule: a cell whose corners differ in sign must have all its corners
-evaluated. Blocks that break it are evaluated and the rule is applied again, so that a surface that
-is entered anywhere is followed to its end and no border between evaluated and skipped blocks can
-show up as a surface. What can be missed is a whole closed piece that no examined block touches.
+evaluated (`blocks`). Blocks that break it are evaluated and the rule is applied again, so that a
+surface that is entered anywhere is followed to its end and no border between evaluated and skipped
+blocks can show up as a surface. What can be missed is a whole closed piece that no examined block
+touches.
+
+Only evaluated blocks are stored, and a few numbers of each other one: memory goes with the surface.
 """
 
 from __future__ import annotations
@@ -22,13 +25,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from rich.console import Console
 from rich.progress import track
 
+from neural_sdf.export.blocks import BLOCK, junctions, mixed_blocks
 from neural_sdf.mistake import Mistake
 
-BLOCK = 8  # points a side; with 4, 8 and 16 a torus at 256³ costs 13, 11 and 16 % of its points
 _SLOPE_MARGIN = 1.5
 
 
@@ -47,15 +50,20 @@ class Grid(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """A field on a grid.
+    """A field on a grid, with all its points where the surface can be.
 
     Attributes:
-        values: the field at evaluated points; elsewhere a value of the right sign, [n, n, n].
+        centres: the field at each block's centre, [b, b, b]; all points of a block that is not
+            stored count as this, which has their sign.
+        place: where in `blocks` each block is stored, or −1, [b, b, b].
+        blocks: the field at all points of the stored blocks, [K, BLOCK, BLOCK, BLOCK].
         slope: greatest slope met at the blocks' centres, field units per length.
         num_evaluations: how often the field was evaluated.
     """
 
-    values: Float[np.ndarray, "n n n"]
+    centres: Float[np.ndarray, "b b b"]
+    place: Int[np.ndarray, "b b b"]
+    blocks: Float[np.ndarray, "K 8 8 8"]
     slope: float
     num_evaluations: int
 
@@ -82,10 +90,19 @@ def grid_axis(grid: Grid) -> Float[np.ndarray, " n"]:
     return grid.lower + grid.cell * np.arange(BLOCK * grid.num_blocks)
 
 
-def sphere_values(grid: Grid, radius: float) -> Float[np.ndarray, "n n n"]:
-    """|x| − radius at the grid's points, float32."""
+def sphere_values(
+    grid: Grid, radius: float, *indices: Int[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
+    """|x| − radius at points of the grid, float32.
+
+    Args:
+        grid: of the points.
+        radius: of the sphere.
+        indices: of the points along the three axes; they broadcast.
+    """
     squared = np.square(grid_axis(grid)).astype(np.float32)
-    total = squared[:, None, None] + squared[:, None] + squared
+    x, y, z = (squared[index] for index in indices)
+    total = x + y + z
     return np.sqrt(total, out=total) - np.float32(radius)
 
 
@@ -96,7 +113,7 @@ def sample_field(
     radius: float,
     chunk: int,
 ) -> Samples:
-    """The field on the grid, dense where its surface inside the bounding sphere can be.
+    """The field on the grid, with all points where its surface inside the bounding sphere can be.
 
     Args:
         sdf: jittable, negative inside; any slope.
@@ -106,30 +123,30 @@ def sample_field(
         chunk: points per evaluation, a multiple of BLOCK³; one compiled program serves all.
 
     Raises:
-        Mistake: if the field is not finite.
+        Mistake: if the field has one sign in the whole sphere, or is not finite.
     """
     evaluate = partial(jax.jit(partial(grid_values, sdf)), params)
-    indices = np.indices((grid.num_blocks,) * 3).reshape(3, -1).T
-    shape = (grid.num_blocks,) * 3
-    centres, slopes = _probe_blocks(evaluate, grid, indices, chunk)
-    distance = np.linalg.norm(_block_centres(grid, indices), axis=-1) - radius
+    centres, slopes = _probe_blocks(evaluate, grid, chunk)
+    distance = _centre_distances(grid) - radius
     reach = np.sqrt(3) * (BLOCK + 1) / 2 * grid.cell
     slope = float(slopes[distance <= reach].max()) or 1.0  # a field of steps has none anywhere
     margin = _SLOPE_MARGIN * slope * reach
     empty = (centres > margin) | (distance > reach)
     full = (centres < -margin) & (distance < -reach)
 
-    inside = sphere_values(grid, radius) < 0
-    values = np.empty(inside.shape, np.float32)
-    blocks = _by_block(values)
-    blocks[...] = centres.reshape(shape)[..., None, None, None]
-    done = np.zeros(shape, bool)
-    wanted = ~(empty | full).reshape(shape) | _mixed_blocks((values < 0) & inside)
+    place = np.full(centres.shape, -1, np.int32)
+    parts, negative = [], np.empty((0, BLOCK, BLOCK, BLOCK), bool)
+    wanted = ~(empty | full) | junctions(empty, full)
     while wanted.any():
-        blocks[wanted] = _block_values(evaluate, grid, np.argwhere(wanted), chunk)
-        done |= wanted
-        wanted = _mixed_blocks((values < 0) & inside) & ~done
-    return Samples(values, slope, 4 * len(indices) + BLOCK**3 * int(done.sum()))
+        rows = np.argwhere(wanted)
+        place[wanted] = len(negative) + np.arange(len(rows))
+        parts.append(_block_values(evaluate, grid, rows, chunk))
+        negative = np.concatenate([negative, _is_solid(parts[-1], rows, grid, radius)])
+        wanted = mixed_blocks(negative, place, full, rows) & (place < 0)
+    blocks = np.concatenate(parts) if parts else np.empty(negative.shape, np.float32)
+    solid = bool(negative.any() or full.any())
+    _require_both_signs(centres[distance <= reach], blocks, solid, radius)
+    return Samples(centres, place, blocks, slope, 4 * centres.size + blocks.size)
 
 
 def in_chunks(
@@ -153,22 +170,25 @@ def in_chunks(
 
 
 def _probe_blocks(
-    evaluate: Callable[[Any], Array], grid: Grid, indices: np.ndarray, chunk: int
+    evaluate: Callable[[Any], Array], grid: Grid, chunk: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Value and slope of the field at each block's centre, [B] each.
+    """Value and slope of the field at each block's centre, [b, b, b] each.
 
     The slope is that of differences over one cell: it needs no derivative of the field, which at
     the kink of an exact distance may not exist.
     """
+    shape = (grid.num_blocks,) * 3
     steps = np.vstack([np.zeros(3), grid.cell * np.eye(3)])
 
-    def probe(rows: np.ndarray) -> np.ndarray:
+    def probe(blocks: np.ndarray) -> np.ndarray:
+        rows = np.stack(np.unravel_index(blocks, shape), axis=-1)
         points = _block_centres(grid, rows)[:, None] + steps
-        return _finite_values(evaluate, points.reshape(-1, 3)).reshape(-1, 4)
+        values = _finite_values(evaluate, points.reshape(-1, 3)).reshape(-1, 4)
+        slopes = np.linalg.norm(values[:, 1:] - values[:, :1], axis=-1) / grid.cell
+        return np.stack([values[:, 0], slopes.astype(np.float32)], axis=-1)
 
-    values = in_chunks(probe, indices, chunk // 4, "finding the surface")
-    slopes = np.linalg.norm(values[:, 1:] - values[:, :1], axis=-1) / grid.cell
-    return values[:, 0], slopes
+    found = in_chunks(probe, np.arange(grid.num_blocks**3), chunk // 4, "finding the surface")
+    return found[:, 0].reshape(shape), found[:, 1].reshape(shape)
 
 
 def _block_values(
@@ -201,25 +221,33 @@ def _block_centres(grid: Grid, indices: np.ndarray) -> np.ndarray:
     return grid.lower + grid.cell * (BLOCK * indices + (BLOCK - 1) / 2)
 
 
-def _by_block(values: np.ndarray) -> np.ndarray:
-    """A view of a grid as [b, b, b, BLOCK, BLOCK, BLOCK]."""
-    b = len(values) // BLOCK
-    return values.reshape(b, BLOCK, b, BLOCK, b, BLOCK).transpose(0, 2, 4, 1, 3, 5)
+def _centre_distances(grid: Grid) -> np.ndarray:
+    """How far each block's centre is from the origin, [b, b, b]."""
+    squared = np.square(_block_centres(grid, np.arange(grid.num_blocks)))
+    return np.sqrt(squared[:, None, None] + squared[:, None] + squared)
 
 
-def _mixed_blocks(negative: Bool[np.ndarray, "n n n"]) -> Bool[np.ndarray, "b b b"]:
-    """Blocks that own a corner of a cell whose corners differ in sign."""
-    some = every = negative
-    for axis in range(3):
-        some = np.logical_or(*_neighbours(some, axis))
-        every = np.logical_and(*_neighbours(every, axis))
-    corners = np.pad(some & ~every, 1)
-    for axis in range(3):
-        corners = np.logical_or(*_neighbours(corners, axis))
-    return np.asarray(_by_block(corners).any(axis=(3, 4, 5)))
+def _is_solid(values: np.ndarray, rows: np.ndarray, grid: Grid, radius: float) -> np.ndarray:
+    """Which points of the given blocks are in the solid, the bounding sphere's part of it."""
+    index = (BLOCK * rows[:, :, None] + np.arange(BLOCK))[..., None, None]
+    x, y, z = index[:, 0], index[:, 1].swapaxes(1, 2), index[:, 2].swapaxes(1, 3)
+    return (values < 0) & (sphere_values(grid, radius, x, y, z) < 0)
 
 
-def _neighbours(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each value and the next one along an axis."""
-    moved = np.moveaxis(values, axis, 0)
-    return np.moveaxis(moved[:-1], 0, axis), np.moveaxis(moved[1:], 0, axis)
+def _require_both_signs(
+    centres: np.ndarray, blocks: np.ndarray, solid: bool, radius: float
+) -> None:
+    ends = [part for part in (centres, blocks) if part.size]
+    least, greatest = min(x.min() for x in ends), max(x.max() for x in ends)
+    if solid and greatest >= 0:
+        return
+    share, cure = (
+        ("100%", "everything is inside: the object fills the bounds; train with a larger region")
+        if solid
+        else ("0%", "everything is outside: train longer, or check masks and cameras")
+    )
+    raise Mistake(
+        f"the field has no surface in the sphere of radius {radius:g}: it runs from {least:.4g} to"
+        f" {greatest:.4g} and {share} of the sphere is negative; a mesh needs both signs",
+        remedy=cure,
+    )

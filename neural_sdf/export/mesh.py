@@ -9,22 +9,14 @@ import numpy as np
 import trimesh
 from jax import Array
 from jaxtyping import Float, Int, UInt8
-from skimage.measure import marching_cubes
 
-from neural_sdf.export.grid import (
-    BLOCK,
-    Grid,
-    Samples,
-    covering_grid,
-    in_chunks,
-    sample_field,
-    sphere_values,
-)
+from neural_sdf.export.blocks import BLOCK
+from neural_sdf.export.grid import covering_grid, in_chunks, sample_field
+from neural_sdf.export.slabs import triangulate
 from neural_sdf.geometry import Similarity, transform_points
 from neural_sdf.machine.memory import power_of_two
 from neural_sdf.mistake import Mistake
 
-_LEAST_VALUE = 1e-3  # of a cell; see _in_cells
 _CHUNK = 16384  # points; on two CPU cores faster than 65536, and an 8×512 network fits anywhere
 
 
@@ -102,22 +94,7 @@ def extract_mesh(
         )
     grid = covering_grid(radius, resolution)
     samples = sample_field(sdf, params, grid, radius, max(chunk // BLOCK**3, 1) * BLOCK**3)
-    return triangulate(samples, grid, radius)
-
-
-def triangulate(samples: Samples, grid: Grid, radius: float) -> Mesh:
-    """The zero level of a sampled field inside the bounding sphere, closed there.
-
-    Raises:
-        Mistake: if the samples have one sign in the whole sphere.
-    """
-    sphere = sphere_values(grid, radius)
-    _require_both_signs(samples.values[sphere <= 0], radius)
-    values = np.maximum(
-        _in_cells(samples.values, samples.slope * grid.cell), _in_cells(sphere, grid.cell)
-    )
-    vertices, faces, _, _ = marching_cubes(values, 0.0)
-    return Mesh(grid.lower + grid.cell * vertices.astype(np.float64), faces)
+    return Mesh(*triangulate(samples, grid, radius))
 
 
 def to_world(mesh: Mesh, world_from_scene: Similarity) -> Mesh:
@@ -177,33 +154,3 @@ def describe(mesh: Mesh) -> MeshSummary:
 def as_trimesh(mesh: Mesh) -> trimesh.Trimesh:
     """The same mesh for trimesh; vertices are neither merged nor reordered."""
     return trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
-
-
-def _require_both_signs(values: Float[np.ndarray, " N"], radius: float) -> None:
-    negative = float(np.mean(values < 0))
-    if 0 < negative < 1:
-        return
-    cure = (
-        "everything is outside: train longer, or check masks and cameras"
-        if negative == 0
-        else "everything is inside: the object fills the bounds; train with a larger region"
-    )
-    raise Mistake(
-        f"the field has no surface in the sphere of radius {radius:g}: it runs from "
-        f"{values.min():.4g} to {values.max():.4g} and {negative:.0%} of the sphere is negative; "
-        "a mesh needs both signs",
-        remedy=cure,
-    )
-
-
-def _in_cells(values: np.ndarray, change: float) -> np.ndarray:
-    """Values in units of their change over one cell, none nearer to zero than a thousandth.
-
-    Positive scaling leaves the surface where it is. scikit-image compares products of corner values
-    with an absolute 1.2e-7 (its issues #8109, #8116), so those of a fine grid, or of a flat field,
-    would be taken for ties and tear or double the surface; and a value of exactly 0 does the same.
-    Without the least value, vertices would also meet in a grid point and collapse triangles.
-    Delete the scaling when both issues are closed.
-    """
-    scaled = values / np.float32(change)
-    return np.where(scaled < 0, np.minimum(scaled, -_LEAST_VALUE), np.maximum(scaled, _LEAST_VALUE))
