@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neural_sdf.evaluation import CHAMFER, compare_meshes, evaluate_view
+from neural_sdf.experiment.export import foretell_memory
 from neural_sdf.experiment.photos import load_in_frame
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.export import extract_mesh, read_mesh, to_world
@@ -58,6 +59,8 @@ def evaluate(
             remedy="train with data.holdout_every or data.holdout_views, or give photos that were "
             "not trained on by <path>",
         )
+    if truth is not None or scene.source.reference is not None:
+        foretell_memory(trained.field.sdf, trained.params["field"], resolution)
     folder = Path(workdir) / "eval"
     render, chunk = compile_views(
         trained.run.renderer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from jax import Array
 
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.export import (
+    COARSE,
     MeshSummary,
     colour_vertices,
     describe,
     extract_mesh,
+    mesh_memory,
     read_mesh,
+    require_memory,
     require_writer,
     share_on_sphere,
     to_world,
@@ -25,6 +29,7 @@ from neural_sdf.export import (
 )
 from neural_sdf.geometry import coordinates
 from neural_sdf.launch import check_backend
+from neural_sdf.machine.memory import gib, host_memory
 
 
 def export_mesh(
@@ -43,7 +48,7 @@ def export_mesh(
 
     Raises:
         Mistake: an unknown suffix, or one that cannot hold the world's coordinates; no such workdir
-            or checkpoint, or a field without a surface.
+            or checkpoint, or a field without a surface; or more memory needed than is free.
     """
     check_backend()
     output = Path(output)
@@ -57,6 +62,7 @@ def export_mesh(
         lengths = jnp.maximum(jnp.linalg.norm(gradients, axis=-1, keepdims=True), 1e-6)
         return field.radiance(params, points, gradients, -gradients / lengths, features)
 
+    foretell_memory(field.sdf, params, resolution)
     mesh = extract_mesh(field.sdf, params, resolution=resolution)
     mesh = colour_vertices(mesh, functools.partial(shade, params))
     on_sphere = share_on_sphere(mesh)
@@ -65,6 +71,21 @@ def export_mesh(
     summary = describe(read_mesh(output))
     print(f"{output}: {_mesh_sentence(summary, on_sphere)}")
     return summary
+
+
+def foretell_memory(sdf: Callable[[Any, Array], Array], params: Any, resolution: int) -> None:
+    """Prints what a field's mesh takes, where that may be much; nothing where no memory is known.
+
+    Raises:
+        Mistake: it takes more than is free; names the largest resolution that does not.
+    """
+    available = host_memory()
+    if resolution <= COARSE or available is None:
+        return
+    needed = mesh_memory(sdf, params)
+    require_memory(needed, resolution, available)
+    taken = f"{gib(needed(resolution))} of {gib(available)}"
+    print(f"a mesh of resolution {resolution} takes about {taken}", flush=True)
 
 
 def _mesh_sentence(summary: MeshSummary, on_sphere: float) -> str:

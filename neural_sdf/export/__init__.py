@@ -1,6 +1,7 @@
 """From a signed-distance function to a mesh file: triangles, colours, frame, format."""
 
 from neural_sdf.export.files import WRITERS, read_mesh, require_writer, write_mesh
+from neural_sdf.export.forecast import COARSE, mesh_memory, require_memory
 from neural_sdf.export.grid import grid_values
 from neural_sdf.export.mesh import (
     Mesh,
@@ -14,6 +15,7 @@ from neural_sdf.export.mesh import (
 )
 
 __all__ = [
+    "COARSE",
     "WRITERS",
     "Mesh",
     "MeshSummary",
@@ -22,7 +24,9 @@ __all__ = [
     "describe",
     "extract_mesh",
     "grid_values",
+    "mesh_memory",
     "read_mesh",
+    "require_memory",
     "require_writer",
     "share_on_sphere",
     "to_world",
