@@ -13,8 +13,11 @@ from neural_sdf.fields import FIELDS
 from neural_sdf.photos import FORMATS
 from neural_sdf.rendering import RENDERERS
 from neural_sdf.training import LOSSES
+from tests.messages import finding_codes, read_sources, told_messages
 
 ROOT = Path(__file__).parents[1]
+CODE = [*(ROOT / "neural_sdf").rglob("*.py"), *(ROOT / "scripts").rglob("*.py")]
+TROUBLES = ROOT / "docs" / "troubleshooting.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = [
     pytest.param(example, id=f"{page.stem}-{number}")
@@ -23,6 +26,25 @@ EXAMPLES = [
         re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     )
 ]
+SAID = """
+BAD = "bad"
+
+def check(count, name):
+    why = "there is nothing else" if count else "as it is"
+    message = f"{count} photos are too few; expected {why} or more; set <path>=x" + "!" * count
+    raise Mistake(message) if count else Mistake(reason(), remedy="mend it")
+
+def reason():
+    return "the file has no frames"
+
+def strange(what):
+    yield Finding(f"{what}-masks", "error", f"m_{name} is no mask, and was {name}_1 before", "")
+    yield Finding(BAD, "error", what, "")
+
+def all():
+    strange("the poses cannot be read")
+    warn(Doubt("one two three four five six seven eight nine"))
+"""
 
 
 @pytest.fixture
@@ -60,3 +82,37 @@ def test_commands_of_the_readme_that_make_an_environment_install_before_they_run
     for command in commands:
         made, ran = command.index(" && pip install -e "), command.rindex(" && python ")
         assert command.index("-m venv") < command.index("activate") < made < ran
+
+
+def test_troubleshooting_has_every_message_that_is_told():
+    page = " ".join(TROUBLES.read_text().replace(r"\|", "|").split())
+    told = told_messages(read_sources(CODE, ROOT))
+    missing = [f"{t.place}: {t.fragment}" for t in told if t.fragment not in page]
+    assert not missing, (
+        f"write these words, each as part of its message, into a row of {TROUBLES.name}, and delete"
+        " the row of a message that is no more:\n" + "\n".join(sorted(missing))
+    )
+
+
+def test_troubleshooting_has_a_row_for_every_code_of_a_finding_and_no_other():
+    section = TROUBLES.read_text().partition("\n## Findings")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]*`) \|", section, re.MULTILINE)
+    codes = {code for row in rows for code in re.findall(r"`([^`]*)`", row)}
+    known = finding_codes(read_sources(CODE, ROOT))
+    assert not [k for k in known if not any(re.fullmatch(k, code) for code in codes)]
+    assert not [code for code in codes if not any(re.fullmatch(k, code) for k in known)]
+
+
+def test_messages_are_found_behind_variables_arguments_and_functions(tmp_path):
+    (tmp_path / "code.py").write_text(SAID)
+    sources = read_sources([tmp_path / "code.py"], tmp_path)
+    assert {told.fragment for told in told_messages(sources)} == {
+        "photos are too few; expected",
+        "there is nothing else",
+        "as it is",
+        "is no mask, and was",
+        "the file has no frames",
+        "the poses cannot be read",
+        "one two three four five six seven eight",
+    }
+    assert finding_codes(sources) == {"bad", ".+\\-masks"}

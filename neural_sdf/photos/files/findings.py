@@ -19,7 +19,7 @@ class Finding(NamedTuple):
     """One thing to know about a photo set.
 
     Attributes:
-        code: short name, the same for the same kind of fault; docs/data.md lists all.
+        code: short name, the same for the same kind of fault; docs/troubleshooting.md has all.
         level: an "error" cannot be trained on, a "warning" can but may go wrong, a "note" informs.
         message: what was found and what was expected.
         remedy: how to mend it; a setting of `load_scene` is written <radius>.

@@ -1,7 +1,7 @@
 """What can be wrong with the files of views: missing, unreadable, of another size, without masks.
 
 Each check is given views and yields findings; it stops nothing by itself. Codes and remedies are
-listed in docs/data.md.
+listed in docs/troubleshooting.md.
 """
 
 from __future__ import annotations
