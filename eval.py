@@ -9,7 +9,7 @@ from absl import flags
 
 from neural_sdf import launch
 
-WORKDIR = flags.DEFINE_string("workdir", "", "the folder of the run that train.py wrote")
+WORKDIR = flags.DEFINE_string("workdir", "", "the folder of the trained run")
 STEP = flags.DEFINE_integer("step", None, "the checkpoint's step; the latest if absent")
 REFERENCE = flags.DEFINE_string(
     "reference", None, "a mesh file of the true surface, in the world frame of the photos"

@@ -1,6 +1,6 @@
 """Trains a neural signed-distance field on photos with cameras and masks.
 
-    python train.py --config=configs/quickstart.py --workdir=runs/quickstart
+    python train.py --config=quickstart --workdir=runs/quickstart
 
 Any value of the config can be set: --config.data.path=my_photos --config.train.steps=5000.
 The same command again, or --workdir alone, goes on from the last checkpoint in the workdir.
@@ -16,8 +16,8 @@ from neural_sdf import launch
 CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "the Python file of the configuration, such as configs/photos.py, or the config.json of a run;"
-    " that of the workdir if absent",
+    "the configuration: one of configs/ by its name, such as photos, a Python file like those, or"
+    " the config.json of a run; that of the workdir if absent",
 )
 WORKDIR = flags.DEFINE_string(
     "workdir", "", "the folder of the run: checkpoints, metrics, evaluation"

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from absl import flags
 
+from neural_sdf.commands import as_started, configs
 from neural_sdf.machine.programs import keep_programs
 from neural_sdf.mistake import Doubt, Mistake, RunEnded
 
@@ -95,21 +96,23 @@ def run(
         main: the script's work; it reads its flags itself.
         required: names of the flags that must be given.
         saved_config: a config file whose `get_config` takes the path of a config.json, in a script
-            whose --config may be such a file, and is that of --workdir if absent.
+            whose --config may be such a file, and is that of --workdir if absent, or the name of
+            a file of configs/.
     """
     correct_reductions()
     warnings.formatwarning = _warning_line
     if {"-h", "--help"} & set(sys.argv[1:]):
-        print(sys.modules["__main__"].__doc__, flags.FLAGS.main_module_help(), sep="\n")
+        words = as_started(sys.modules["__main__"].__doc__ or "")
+        print(words, flags.FLAGS.main_module_help(), sep="\n")
         sys.exit(0)
     keep_programs()
     # By an exception, so that unfinished folders and processes are cleaned away.
     for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # Windows has no SIGHUP
         signal.signal(getattr(signal, name), lambda number, _: _exit("interrupted", 128 + number))
     sys.argv[1:] = [_at_home(argument) for argument in sys.argv[1:]]
-    if saved_config is not None:
-        sys.argv[1:] = _with_saved_config(sys.argv[1:], saved_config)
     try:
+        if saved_config is not None:
+            sys.argv[1:] = _with_config_file(sys.argv[1:], saved_config)
         _parse_flags(required)
     except Exception as error:
         _exit(f"error: {_flag_mistake(error)}; see --help", 2)
@@ -154,10 +157,14 @@ def _at_home(argument: str) -> str:
     return flag + equals + os.path.expanduser(value)  # noqa: PTH111 (Path's fails without a user)
 
 
-def _with_saved_config(arguments: Sequence[str], reader: Path) -> list[str]:
-    """The arguments, a config.json among them by way of `reader`; without --config, the workdir's.
+def _with_config_file(arguments: Sequence[str], reader: Path) -> list[str]:
+    """The arguments with --config as `ml_collections` takes it; without, with that of the workdir.
 
-    `ml_collections` gives what stands behind the colon to the `get_config` of the file before it.
+    That is a file of configs/ for its name, and for a config.json the `reader` and, behind a colon,
+    what its `get_config` is given.
+
+    Raises:
+        Mistake: a config that is neither a name nor there.
     """
     text = "".join(f"\0{argument}" for argument in arguments)
     text = re.sub(r"\0--?(config|workdir)[=\0]", r"\0--\1=", text)  # of `--config FILE`, too
@@ -165,8 +172,17 @@ def _with_saved_config(arguments: Sequence[str], reader: Path) -> list[str]:
     own = Path(given.get("workdir", "")) / "config.json"
     if given.get("workdir") and "config" not in given and own.is_file():
         text = f"\0--config={own}{text}"  # before what overrides it
-    saved = r"(?<=\0--config=)[^\0]*\.json(?=\0|$)"
-    return re.sub(saved, lambda path: f"{reader}:{path[0]}", text).split("\0")[1:]
+    value = r"(?<=\0--config=)[^\0]+"
+    return re.sub(value, lambda config: _config_file(config[0], reader), text).split("\0")[1:]
+
+
+def _config_file(config: str, reader: Path) -> str:
+    if config in configs() and not Path(config).is_file():  # a folder `photos` hides no config
+        return str(configs()[config])
+    if not (":" in config or Path(config).exists()):
+        known = ", ".join(configs())
+        raise Mistake(f"config {config!r} is not there; expected a file, or one of {known}")
+    return f"{reader}:{config}" if config.endswith(".json") else config
 
 
 def _parse_flags(required: Sequence[str]) -> None:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
+from neural_sdf.commands import as_started
+
 _SECTION = ContextVar("section", default="")  # of a config, with its dot
 
 
@@ -55,8 +57,8 @@ class RunEnded(RuntimeError):
 
 
 def with_settings(text: str, typed: Callable[[str], str] = str) -> str:
-    """A text with each <setting> as `typed` says that it is given."""
-    return re.sub(r"<([\w.]+)>", lambda match: typed(match[1]), text)
+    """A text with each <setting> as `typed` says that it is given, and commands `as_started`."""
+    return as_started(re.sub(r"<([\w.]+)>", lambda match: typed(match[1]), text))
 
 
 @contextlib.contextmanager

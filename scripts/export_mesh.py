@@ -9,7 +9,7 @@ from absl import flags
 
 from neural_sdf import launch
 
-WORKDIR = flags.DEFINE_string("workdir", "", "the folder of the run that train.py wrote")
+WORKDIR = flags.DEFINE_string("workdir", "", "the folder of the trained run")
 OUTPUT = flags.DEFINE_string("output", "", "the mesh file to write")
 RESOLUTION = flags.DEFINE_integer(
     "resolution", 256, "cells along an edge of the grid", lower_bound=2

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from neural_sdf.scenes import Scene
 
-WORKDIR = flags.DEFINE_string("workdir", "", "the folder of the run that train.py wrote")
+WORKDIR = flags.DEFINE_string("workdir", "", "the folder of the trained run")
 OUTPUT = flags.DEFINE_string("output", "docs/teaser.png", "the PNG file to write")
 
 WIDTH, HEIGHT = 1200, 420

@@ -1,11 +1,11 @@
 """Finds the cameras of plain photos, makes masks, and writes a scene to train on.
 
     python scripts/photos_to_scene.py --images=my_photos --output=my_scene
-    python train.py --config=configs/photos.py --config.data.path=my_scene --workdir=runs/mine
+    python train.py --config=photos --config.data.path=my_scene --workdir=runs/mine
 
-Needs pycolmap: pip install -e '.[sfm]'. Look at masks.png and scene.png in the output before you
-train; matches.png shows which photos have something in common. What is found in the scene as it was
-written is told at the end; exits with 1 if it cannot be trained on.
+Needs pycolmap: pip install 'pycolmap>=4.2,<5'. Look at masks.png and scene.png in the output
+before you train; matches.png shows which photos have something in common. What is found in the
+scene as it was written is told at the end; exits with 1 if it cannot be trained on.
 """
 
 import shlex
@@ -14,6 +14,7 @@ import sys
 from absl import flags
 
 from neural_sdf import launch
+from neural_sdf.commands import as_started
 
 IMAGES = flags.DEFINE_string("images", "", "the folder of the photos, PNG or JPEG")
 OUTPUT = flags.DEFINE_string("output", "", "the new folder to write")
@@ -49,8 +50,8 @@ def main() -> None:
         sys.exit(1)
     path = shlex.quote(f"--config.data.path={OUTPUT.value}")
     print(
-        f"{OUTPUT.value}: look at masks.png and scene.png there, then train with python train.py"
-        f" --config=configs/photos.py {path} --workdir=..."
+        f"{OUTPUT.value}: look at masks.png and scene.png there, then train with",
+        as_started(f"python train.py --config=photos {path} --workdir=..."),
     )
 
 

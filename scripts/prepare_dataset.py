@@ -1,7 +1,7 @@
 """Turns a photo set into a dataset of TensorFlow Datasets: versioned and checksummed.
 
     python scripts/prepare_dataset.py --path=my_photos
-    python train.py --config=configs/photos.py --config.data.path=my_photos --workdir=runs/mine
+    python train.py --config=photos --config.data.path=my_photos --workdir=runs/mine
 
 The dataset goes to $TFDS_DATA_DIR, or ~/tensorflow_datasets, where it is found by its name, unless
 --data_dir says another folder; anywhere it is found by the path that is printed. One record is one

@@ -1,6 +1,6 @@
 """Renders by tracing light through several bounces: the Cornell box, or a trained field.
 
-    python scripts/render.py --scene=cornell --output=docs/cornell.png
+    python scripts/render.py --scene=cornell --output=cornell.png
     python scripts/render.py --workdir=runs/quickstart --output=relit.png --size=128 \\
         --samples=16 --bounces=2
 
@@ -18,7 +18,7 @@ from neural_sdf import launch
 from neural_sdf.mistake import Mistake
 
 SCENE = flags.DEFINE_enum("scene", None, ["cornell"], "a scene that is known exactly")
-WORKDIR = flags.DEFINE_string("workdir", None, "the folder of the run that train.py wrote")
+WORKDIR = flags.DEFINE_string("workdir", None, "the folder of the trained run")
 OUTPUT = flags.DEFINE_string("output", "", "the PNG file to write")
 SIZE = flags.DEFINE_integer("size", 256, "longer side of the picture in pixels", lower_bound=1)
 SAMPLES = flags.DEFINE_integer("samples", 256, "paths a pixel", lower_bound=1)

@@ -57,7 +57,7 @@ def remembered(workdir: Path) -> Remembered | None:
         return Remembered(photos, tuple(float(x) for x in document["background"]))
     except (ValueError, TypeError, KeyError) as error:
         raise Mistake(
-            f"{path} cannot be read ({error!r:.100}); expected what train.py wrote",
+            f"{path} cannot be read ({error!r:.100}); expected what training wrote",
             remedy="without that file nobody knows which photos were held out",
         ) from error
 

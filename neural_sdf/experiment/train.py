@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 
+from neural_sdf.commands import as_started
 from neural_sdf.experiment import workdir as resume
 from neural_sdf.experiment.before import (
     check_photos,
@@ -220,7 +221,7 @@ def _closing(workdir: Path, step: int, *, stopped: bool) -> str:
     """Where the checkpoint is, and what may be done with it."""
     verb = "stopped at" if stopped else "checkpoint of"
     evaluation = f"python eval.py --workdir={shlex.quote(str(workdir))}"
-    again = "the same command to go on" if stopped else evaluation
+    again = "the same command to go on" if stopped else as_started(evaluation)
     return f"{verb} step {step}: {workdir / 'checkpoints' / str(step)}; next: {again}"
 
 

@@ -63,7 +63,7 @@ def load_trained(workdir: str | Path, step: int | None = None) -> Trained:
     path = workdir / "config.json"
     if not path.is_file():
         raise Mistake(
-            f"no config.json in {workdir}; expected the workdir of train.py", setting="workdir"
+            f"no config.json in {workdir}; expected the workdir of a training", setting="workdir"
         )
     config, remark = read_config(path)
     if remark:
@@ -144,11 +144,11 @@ def read_config(path: Path, *, setting: str = "workdir") -> tuple[ConfigDict, st
         document = json.loads(text)
     except ValueError as error:
         raise Mistake(
-            f"{path} is not JSON ({error}); expected what train.py wrote", setting=setting
+            f"{path} is not JSON ({error}); expected what training wrote", setting=setting
         ) from error
     written = flat(document) if isinstance(document, dict) else {}
     if "field.name" not in written:
-        raise Mistake(f"{path} names no field; expected what train.py wrote", setting=setting)
+        raise Mistake(f"{path} names no field; expected what training wrote", setting=setting)
     written = {_name_today(key): value for key, value in written.items()}
     known = _known_today(written)
     config = whole({key: value for key, value in written.items() if known(key)})

@@ -77,7 +77,7 @@ def find_motion(
     if importlib.util.find_spec("pycolmap") is None:
         raise Mistake(
             "pycolmap is not installed; it finds the cameras of plain photos; install it with"
-            " pip install -e '.[sfm]'"
+            " pip install 'pycolmap>=4.2,<5'"
         )
     _clear(folder)
     job = {"folder": str(folder), "focals": dict(focals), "inside": inside}

@@ -101,7 +101,7 @@ class Checkpoints:
         steps = self.steps()
         if not steps:
             raise Mistake(
-                f"no checkpoint in {self._folder}; expected a workdir of train.py",
+                f"no checkpoint in {self._folder}; expected the workdir of a training",
                 remedy="train first",
             )
         step = steps[-1] if step is None else step

@@ -184,7 +184,7 @@ def test_json_that_is_no_config_is_one_line_that_names_its_flag(
 ):
     (tmp_path / "other.json").write_text(text)
     arguments = f"--config={tmp_path / 'other.json'}", f"--workdir={tmp_path / 'run'}"
-    words = ["other.json", "expected what train.py wrote", "set --config"]
+    words = ["other.json", "expected what training wrote", "set --config"]
     assert_mistake(script("train.py", *arguments), words)
 
 

@@ -169,7 +169,7 @@ def test_run_that_knows_no_photos_takes_those_of_its_region_and_no_others(own, c
 @pytest.mark.parametrize("text", ['{"photos": [', "[]", "{}", '{"photos": [{}], "background": []}'])
 def test_photos_file_that_is_not_a_runs_is_refused(own, text):
     (own.run / "photos.json").write_text(text)
-    with pytest.raises(Mistake, match=r"photos.json cannot be read .* expected what train.py"):
+    with pytest.raises(Mistake, match=r"photos.json cannot be read .* expected what training"):
         load_in_frame(own.trained, own.run)
 
 

@@ -78,14 +78,14 @@ def test_programs_serve_every_checkpoint(finished, programs, tmp_path):
 
 def test_config_file_that_is_no_json_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"seed": 0, "da')
-    with pytest.raises(Mistake, match=r"config.json is not JSON .*; expected what train.py"):
+    with pytest.raises(Mistake, match=r"config.json is not JSON .*; expected what training"):
         evaluate(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "null", '{"field": {}}', '{"field": {"width": 16}}'])
 def test_config_file_that_names_no_field_is_refused(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(Mistake, match=r"config.json names no field; expected what train.py"):
+    with pytest.raises(Mistake, match=r"config.json names no field; expected what training"):
         evaluate(tmp_path)
 
 

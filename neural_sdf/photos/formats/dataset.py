@@ -23,7 +23,7 @@ from neural_sdf.photos.files.lens import lens_or_none
 from neural_sdf.photos.files.lens_models import LENSES, Lens, OpenCV
 
 INFO, CHECKSUMS = "dataset_info.json", "checksums.json"
-EXPECTED = "a dataset as scripts/prepare_dataset.py writes it"
+EXPECTED = "a dataset as python scripts/prepare_dataset.py writes it"
 
 
 def is_dataset(folder: Path) -> bool:

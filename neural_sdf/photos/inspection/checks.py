@@ -17,8 +17,8 @@ from neural_sdf.photos.files.images import ImageError, read_header
 from neural_sdf.photos.files.masks import as_mask
 
 WAYS_OUT = (
-    "name a mask of its own for each, or make masks: scripts/convert_scene.py --masks=background"
-    " (before a plain background) or --masks=hull"
+    "name a mask of its own for each, or make masks: python scripts/convert_scene.py"
+    " --masks=background (before a plain background) or --masks=hull"
 )
 NOT_PHOTOS = ("_masked",)  # how the names of other pictures beside photos end
 

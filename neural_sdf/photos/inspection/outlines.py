@@ -12,7 +12,7 @@ from neural_sdf.photos.files.findings import Finding, names
 MOST = 0.8  # share of the masks
 AROUND = 0.8  # share of the border, beyond which a mask is no outline
 WAYS_OUT = (
-    "make masks: scripts/convert_scene.py --masks=background (before a plain background) or"
+    "make masks: python scripts/convert_scene.py --masks=background (before a plain background) or"
     " --masks=hull"
 )
 BORDER = 0.5  # share of a photo's border that only an inverted mask covers

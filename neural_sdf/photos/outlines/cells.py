@@ -134,7 +134,8 @@ def _nothing_left(num_photos: int) -> Mistake:
     return Mistake(
         f"nothing is left of the object: no place is on it in nearly all of {num_photos} photos;"
         " expected an object whose colours differ from those around it, and masks and cameras that"
-        " agree; look at the cameras with scripts/inspect_scene.py, or give a folder of masks"
+        " agree; look at the cameras with python scripts/inspect_scene.py, or give a folder of"
+        " masks"
     )
 
 
