@@ -34,7 +34,7 @@ from neural_sdf import launch
 launch.correct_reductions()
 from neural_sdf.training import Checkpoints
 
-def save(*_):
+def save(*_, **settings):
     print("saving", flush=True)
     while True:
         time.sleep(0.01)
