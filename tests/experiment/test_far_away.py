@@ -5,8 +5,9 @@ import pytest
 
 from neural_sdf.experiment.evaluate import evaluate
 from neural_sdf.experiment.export import export_mesh
+from neural_sdf.experiment.photos import check_same_frame
 from neural_sdf.experiment.train import train
-from neural_sdf.experiment.workdir import check_same_frame, load_trained
+from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.export import extract_mesh, read_mesh, write_mesh
 from neural_sdf.geometry import Similarity
 from neural_sdf.mistake import Mistake
