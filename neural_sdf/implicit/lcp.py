@@ -296,7 +296,8 @@ def _interior(M: Array, q: Array) -> tuple[Array, Array, Array]:
 
         dz, dw = direction(-z * w)
         most = jnp.minimum(length(dz, dw), 1.0)
-        centring = ((z + most * dz) @ (w + most * dw) / n / mean) ** 3
+        left = (z + most * dz) @ (w + most * dw) / n / mean
+        centring = jnp.clip(left, 0, 1) ** 3  # by rounding it may be millions, far from the path
         dz, dw = direction(centring * mean - z * w - dz * dw)
         most = jnp.minimum(0.995 * length(dz, dw), 1.0)
         # Where M is singular on the active set, so is the system in the end: the last step stands.

@@ -108,7 +108,7 @@ def train(home: Path, workdir: Path) -> dict:
     """Three steps in a process of their own; the parameters they end with."""
     command = [
         *(sys.executable, "train.py", "--config=configs/quickstart.py", f"--workdir={workdir}"),
-        *("--config.data.downscale=16", "--config.field.width=16", "--config.field.depth=2"),
+        *("--config.data.downscale=8", "--config.field.width=16", "--config.field.depth=2"),
         *("--config.field.skip=0", "--config.field.num_features=4", "--config.train.steps=3"),
         *("--config.field.radiance_width=8", "--config.field.radiance_depth=1"),
         *("--config.train.batch_size=64", "--config.train.warmup=1"),
