@@ -106,7 +106,7 @@ def _map(lens: Lens, intrinsics: bytes, kept: Window) -> Float[np.ndarray, "2 h 
         y = (rows - K[1, 2]) / K[1, 1]
         x = (columns - K[0, 2] - K[0, 1] * y) / K[0, 0]
         bent = distort(lens, np.stack([x, y], axis=-1))
-        bent = np.clip(np.nan_to_num(bent, nan=FAR), -FAR, FAR)
+        bent = np.clip(bent, -FAR, FAR)  # NaN, where nothing was photographed, is in no window
         here = slice(top - kept.top, top - kept.top + ROWS)
         source[0, here] = K[1, 1] * bent[..., 1] + K[1, 2] - 0.5
         source[1, here] = K[0, 0] * bent[..., 0] + K[0, 1] * bent[..., 1] + K[0, 2] - 0.5

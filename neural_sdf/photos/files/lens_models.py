@@ -34,9 +34,7 @@ class OpenCV(NamedTuple):
     def distort(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Photographed points of ideal ones."""
         r2 = x * x + y * y
-        radial = (1 + r2 * (self.k1 + r2 * (self.k2 + r2 * self.k3))) / (
-            1 + r2 * (self.k4 + r2 * (self.k5 + r2 * self.k6))
-        )
+        radial = _series(r2, self.k1, self.k2, self.k3) / _series(r2, self.k4, self.k5, self.k6)
         return _tangential(x, y, radial, self.p1, self.p2)
 
 

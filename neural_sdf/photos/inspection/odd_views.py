@@ -27,7 +27,7 @@ def odd_views(
     shapes: Silhouettes, views: Views, growths: Float[np.ndarray, " V"], odd: float
 ) -> Iterator[Finding]:
     """What is wrong with the views that grow by more than `odd`."""
-    left = [int(i) for i in np.argsort(-np.nan_to_num(growths)) if growths[i] > odd]
+    left = [int(i) for i in np.argsort(-growths) if growths[i] > odd]  # NaN is not
     pixels = shapes.size / float(np.median(shapes.scale))
     swapped, moved, wrong = [], [], []
     while left:

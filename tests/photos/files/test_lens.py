@@ -19,7 +19,7 @@ from neural_sdf.photos.files.lens import (
     shown_places,
     window,
 )
-from neural_sdf.photos.files.lens_models import Fisheye, OpenCV
+from neural_sdf.photos.files.lens_models import Division, Fisheye, OpenCV
 from neural_sdf.photos.files.views import pinhole_camera, read_view
 from neural_sdf.photos.inspection.matches import find_matches, line_distance
 from neural_sdf.photos.inspection.readings import Views
@@ -290,3 +290,15 @@ def test_matches_of_fox_lie_nearer_to_their_lines_with_the_lens_than_without(fox
 
     views = read_capture(fox, format="auto", cameras="").views
     assert distance(views) < 0.9 * distance([view._replace(lens=None) for view in views])
+
+
+def test_what_a_lens_photographs_nowhere_is_in_no_window():
+    """Beyond 1 / (2 √k) on the plane Z = 1 the division model has no photographed point."""
+    kept = window(Division(1.0), K, HEIGHT, WIDTH)
+    assert kept is not None
+    source = shown_places(Division(1.0), K, kept)
+    assert np.isfinite(source).all()
+    x, y = image_points(K, HEIGHT, WIDTH)
+    assert (np.hypot(x, y) > 0.5).any(), "the photo's grid reaches beyond"
+    rows, columns = slice(kept.top, kept.bottom), slice(kept.left, kept.right)
+    assert (np.hypot(x, y)[rows, columns] <= 0.5).all()
