@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from neural_sdf.photos.files.folder import (
     LONGEST_NAME,
@@ -15,6 +14,7 @@ from neural_sdf.photos.files.folder import (
     read_bytes,
     read_text,
 )
+from tests.photos.files.placed import put
 
 FOLDER = Path("/photos/scene")
 
@@ -122,14 +122,6 @@ def test_what_cannot_be_read_is_refused_with_what_was_expected(tmp_path):
 def test_text_may_begin_with_a_mark_of_its_byte_order(tmp_path):
     (tmp_path / "a").write_bytes("\ufeffä".encode())
     assert read_text(tmp_path / "a", "a letter") == "ä"
-
-
-def put(folder: Path, *names: str) -> list[Path]:
-    paths = [folder / name for name in names]
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (2, 2)).save(path)
-    return paths
 
 
 def test_photos_are_listed_in_sorted_order_and_nothing_else_is(tmp_path):

@@ -3,21 +3,13 @@
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from neural_sdf.photos.files import masks as mask_files
+from tests.photos.files.placed import put
 
 
 def find_masks(folder, images):
     return mask_files.find_masks(folder, images).paths
-
-
-def put(folder: Path, *names: str) -> list[Path]:
-    paths = [folder / name for name in names]
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (2, 2)).save(path)
-    return paths
 
 
 def relative(folder: Path, masks) -> list[str | None]:
