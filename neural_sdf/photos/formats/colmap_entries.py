@@ -24,9 +24,9 @@ from neural_sdf.photos.files.lens_models import (
     OpenCV,
     ThinPrismFisheye,
 )
+from neural_sdf.photos.formats.entries import MOST_PIXELS
 
 EXPECTED = "a file of a COLMAP model"
-MOST_PIXELS = 2**31  # of a side
 
 
 class Model(NamedTuple):

@@ -58,17 +58,8 @@ READ = {
 NEEDLESS = {
     *("aabb_scale", "scale", "offset", "aabb", "up", "applied_transform", "applied_scale"),
     *("ply_file_path", "depth_file_path", "depth_path", "integer_depth_scale", "normal_file_path"),
-    *(
-        "sk_y",
-        "colmap_im_id",
-        "sharpness",
-        "timestamp",
-        "time",
-        "camera_id",
-        "id",
-        "rotation",
-        "n_images",
-    ),
+    *("sk_y", "colmap_im_id", "sharpness", "timestamp", "time", "camera_id", "id", "rotation"),
+    "n_images",
 }
 
 

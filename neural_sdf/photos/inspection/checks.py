@@ -15,11 +15,8 @@ from neural_sdf.photos.files.findings import Finding, listed, names
 from neural_sdf.photos.files.folder import list_photos
 from neural_sdf.photos.files.images import ImageError, read_header
 from neural_sdf.photos.files.masks import as_mask
+from neural_sdf.photos.inspection.outlines import WAYS_OUT
 
-WAYS_OUT = (
-    "name a mask of its own for each, or make masks: python scripts/convert_scene.py"
-    " --masks=background (before a plain background) or --masks=hull"
-)
 NOT_PHOTOS = ("_masked",)  # how the names of other pictures beside photos end
 
 
@@ -73,7 +70,7 @@ def shared_masks(views: Sequence[View]) -> Iterator[Finding]:
             "error",
             f"{len(shared)} masks are each that of several photos: {listed(told)}; expected the"
             " object's own outline for each photo, not what to ignore in all",
-            WAYS_OUT,
+            f"name a mask of its own for each, or {WAYS_OUT}",
             tuple(view.name for these in shared.values() for view in these),
         )
 
