@@ -81,4 +81,4 @@ def file_mistakes(*settings: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Mistake(f"{error.filename}: {error.strerror}", setting=settings) from error
+        raise Mistake(f"{error.filename!s:.400}: {error.strerror}", setting=settings) from error

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 
-from neural_sdf.experiment.choices import check_settings, chosen
+from neural_sdf.experiment.choices import LARGEST, check_settings, chosen
 from neural_sdf.fields import FIELDS
 from neural_sdf.machine.memory import gib
 from neural_sdf.machine.programs import seal_programs
@@ -57,6 +56,8 @@ def build(config: Config) -> Run:
     """
     settings = config.train
     _check_numbers(settings)
+    if not 0 <= config.seed < 2**31:
+        raise Mistake(f"seed is {config.seed}; expected at least 0, below 2^31", setting="seed")
     field = chosen(FIELDS, config.field, "field")()
     renderer = chosen(RENDERERS, config.render, "render")
     coarse = settings.render.to_dict()
@@ -149,7 +150,7 @@ def _check_numbers(settings: Config) -> None:
     """Refuses counts below one or past 32 bits, and numbers that train away from the photos."""
     counts = ("steps", "schedule_steps", "batch_size", "log_every", "checkpoint_every")
     for name in counts:
-        if settings[name] is not None and not 1 <= settings[name] < 2**31:
+        if settings[name] is not None and not 1 <= settings[name] < LARGEST:
             raise Mistake(
                 f"train {name} is {settings[name]}; expected at least 1 and less than 2^31",
                 setting=name,
@@ -157,9 +158,10 @@ def _check_numbers(settings: Config) -> None:
     numbers = {name: settings[name] for name in ("learning_rate", "warmup")}
     numbers |= {f"weights.{name}": weight for name, weight in settings.weights.items()}
     for name, value in numbers.items():
-        if not 0 <= value < math.inf:  # NaN too
+        if not (isinstance(value, int | float) and 0 <= value < LARGEST):  # NaN is not
             raise Mistake(
-                f"train {name} is {value}; expected a finite number of at least 0", setting=name
+                f"train {name} is {value!r:.40}; expected a finite number of at least 0",
+                setting=name,
             )
     if not settings.learning_rate or not any(settings.weights.values()):
         given = "learning_rate is 0" if not settings.learning_rate else "weights are all 0"

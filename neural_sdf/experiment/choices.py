@@ -9,6 +9,7 @@ from typing import Any
 
 from neural_sdf.mistake import Mistake
 
+LARGEST = 2**31  # no setting is so large
 KINDS = {
     "int": (int, "a whole number"),
     "float": ((int, float), "a number"),
@@ -30,7 +31,7 @@ def chosen(choices: Mapping[str, Callable], section: Any, what: str) -> Callable
     """
     settings = section.to_dict()
     name = settings.pop("name", None)
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         raise Mistake(
             f"{what} name {name!r} is unknown; expected one of {sorted(choices)}",
             setting=f"{what}.name",
@@ -65,9 +66,11 @@ def check_settings(
         annotation = inspect.signature(constructor).parameters[name].annotation
         kind, words = KINDS.get(getattr(annotation, "__name__", annotation), (object, ""))
         is_right = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+        if is_right and isinstance(value, int | float) and not abs(value) < LARGEST:  # NaN too
+            is_right, words = False, "a finite number less than 2^31"
         if words and not is_right:
             setting = f"{section}.{name}"
-            raise Mistake(f"{what} {name} is {value!r}; expected {words}", setting=setting)
+            raise Mistake(f"{what} {name} is {value!r:.40}; expected {words}", setting=setting)
 
 
 def settings_of(constructor: Callable) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def with_defaults(settings: Mapping[str, Any]) -> ConfigDict:
     config: Any = defaults()  # whose attributes no type checker knows
     given = flat(settings)
     known = flat(config.to_dict())
+    _check_kinds(given, known)
     strange = [k for k in given if k not in known and not f"{k}.".startswith(OPEN)]
     if strange:
         section = strange[0].rpartition(".")[0]
@@ -86,9 +87,21 @@ def with_defaults(settings: Mapping[str, Any]) -> ConfigDict:
         config.train[name] = ConfigDict()
     try:
         config.update(settings)
-    except TypeError as error:
-        raise Mistake(f"the config has a value of another kind: {error}") from error
+    except (TypeError, OverflowError) as error:
+        told = " ".join(str(error).split())
+        raise Mistake(f"the config has a value of another kind: {told}") from error
     return config.lock()
+
+
+def _check_kinds(given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuses what `ConfigDict.update` takes, or stumbles over: nothing, and no section for one."""
+    sections = {key.rpartition(".")[0] for key in known} - {""} | {"field"}
+    for key, value in given.items():
+        if key in sections and value != {}:
+            raise Mistake(f"the config has {key}={value!r:.40}; expected a section of keys")
+        usual = known.get(key)
+        if usual is not None and (value is None or isinstance(usual, str) > isinstance(value, str)):
+            raise Mistake(f"the config has {key}={value!r:.40}; expected a value like {usual!r}")
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -50,12 +50,12 @@ def remembered(workdir: Path) -> Remembered | None:
     if not path.exists():
         return None
     with file_mistakes():
-        text = path.read_text()
+        content = path.read_bytes()
     try:
-        document = json.loads(text)
+        document = json.loads(content)
         photos = tuple(_known(photo) for photo in document["photos"])
         return Remembered(photos, tuple(float(x) for x in document["background"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Mistake(
             f"{path} cannot be read ({error!r:.100}); expected what training wrote",
             remedy="without that file nobody knows which photos were held out",

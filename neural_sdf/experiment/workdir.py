@@ -139,10 +139,10 @@ def read_config(path: Path, *, setting: str = "workdir") -> tuple[ConfigDict, st
         Mistake: a file that is not the JSON of a config, or that names no field.
     """
     with file_mistakes(setting):
-        text = path.read_text()
+        content = path.read_bytes()
     try:
-        document = json.loads(text)
-    except ValueError as error:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise Mistake(
             f"{path} is not JSON ({error}); expected what training wrote", setting=setting
         ) from error
@@ -171,7 +171,8 @@ def whole(values: Mapping[str, Any]) -> ConfigDict:
         Mistake: as `with_defaults`.
     """
     own = {f"field.{k}": x for k, x in _settings(FIELDS, values.get("field.name")).items()}
-    path = {"data.path": lasting_path(values["data.path"])} if values.get("data.path") else {}
+    photos = values.get("data.path")
+    path = {"data.path": lasting_path(photos)} if isinstance(photos, str) and photos else {}
     tree: dict[str, Any] = {}
     for key, value in {**own, **values, **path}.items():
         *sections, name = key.split(".")
@@ -197,7 +198,7 @@ def _known_today(written: Mapping[str, Any]) -> Callable[[str], bool]:
 
 
 def _settings(choices: Mapping[str, Callable], name: Any) -> dict[str, Any]:
-    return settings_of(choices[name]) if name in choices else {}
+    return settings_of(choices[name]) if isinstance(name, str) and name in choices else {}
 
 
 def _name_today(key: str) -> str:

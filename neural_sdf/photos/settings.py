@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from neural_sdf.mistake import Mistake
+from neural_sdf.photos.files.folder import LARGEST
 
 MASKS_SHOW = ("object", "background")
+MOST = 2**16  # pixels along a side, which leave nothing if a photo is reduced by more
 OF_EVERY_FORMAT = ("format", "downscale")  # what the embedded scene takes too
 
 
@@ -61,6 +66,7 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
         )
     values: dict[str, Any] = {n: tuple(x) if isinstance(x, list) else x for n, x in given.items()}
     settings = Settings(**values)
+    _check_numbers(settings)
     _check_ranges(settings)
     return settings
 
@@ -82,10 +88,23 @@ def refuse_unused(path: str | Path, settings: Settings) -> None:
         )
 
 
+def _check_numbers(settings: Settings) -> None:
+    kinds = {
+        "centre": (numbers.Real, "finite world coordinates"),
+        "box": (numbers.Real, "finite world coordinates"),
+        "holdout_views": (numbers.Integral, "whole numbers"),
+    }
+    for name, (kind, words) in kinds.items():
+        given = getattr(settings, name)
+        for value in np.array(() if given is None else given, object).ravel():
+            if not (isinstance(value, kind) and abs(value) < LARGEST):  # NaN is not
+                raise Mistake(f"{name} has {value!r:.40}: expected {words}; set <{name}>")
+
+
 def _check_ranges(settings: Settings) -> None:
     downscale, background = settings.downscale, settings.background
-    if downscale < 1:
-        raise Mistake(f"downscale {downscale}: expected 1 or more; set <downscale>")
+    if not 1 <= downscale <= MOST:
+        raise Mistake(f"downscale {downscale}: expected 1 to {MOST}; set <downscale>")
     if not 0 <= background <= 1:
         raise Mistake(f"background {background}: expected 0 (black) to 1 (white); set <background>")
     if settings.mask_shows not in MASKS_SHOW:

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -26,9 +26,8 @@ class MetricLog:
     def __init__(self, path: Path, *, step: int):
         """Opens the log, without the lines of steps after `step` and any line cut short."""
         with file_mistakes():
-            kept = [line for line in _lines(path) if line["step"] <= step]
             partial = path.with_suffix(".partial")
-            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            partial.write_bytes(b"".join(line + b"\n" for line in _lines(path, step)))
             partial.replace(path)
             self._file = path.open("a", buffering=1)
 
@@ -91,13 +90,12 @@ def _worded(name: str, value: float) -> str:
     return _SHOWN[name].format(value) if math.isfinite(value) else f"{name} -"
 
 
-def _lines(path: Path) -> list[dict]:
-    if not path.exists():
-        return []
-    lines = []
-    for line in path.read_text().splitlines():
+def _lines(path: Path, last: int) -> Iterator[bytes]:
+    """Those up to a step; one cut short by a crash is dropped with what follows."""
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:  # cut short by a crash: it and what follows is dropped
-            break
-    return lines
+            is_kept = json.loads(line)["step"] <= last
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return
+        if is_kept:
+            yield line

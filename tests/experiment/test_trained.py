@@ -73,8 +73,9 @@ def test_programs_serve_every_checkpoint(finished, programs, tmp_path):
     assert len(first) > 5 and use(2) == first
 
 
-def test_config_file_that_is_no_json_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text('{"seed": 0, "da')
+@pytest.mark.parametrize("content", [b'{"seed": 0, "da', b'{"seed": "\xff"}', b"[" * 100_000])
+def test_config_file_that_is_no_json_is_refused(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(Mistake, match=r"config.json is not JSON .*; expected what training"):
         evaluate(tmp_path)
 

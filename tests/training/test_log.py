@@ -34,10 +34,13 @@ def test_number_that_is_not_finite_is_null(tmp_path, value):
     assert lines(tmp_path / "metrics.jsonl") == [{"step": 1, "loss": None, "psnr": 1.0}]
 
 
-@pytest.mark.parametrize("cut", ['{"step": 40, "lo', '{"step": 40}garbage', "\x00\x00\x00"])
+@pytest.mark.parametrize(
+    "cut",
+    [b'{"step": 40, "lo', b'{"step": 40}garbage', b"\0\0\0", b"\xff\n", b'{"loss": 1}\n', b"[1]\n"],
+)
 def test_lines_after_the_resumed_step_and_a_cut_line_are_dropped(tmp_path, cut):
     path = tmp_path / "metrics.jsonl"
-    path.write_text("".join(f'{{"step": {step}}}\n' for step in (10, 20, 30)) + cut)
+    path.write_bytes(b"".join(b'{"step": %d}\n' % step for step in (10, 20, 30)) + cut)
     log = MetricLog(path, step=20)
     log.write(30, {"loss": 1.0})
     log.close()

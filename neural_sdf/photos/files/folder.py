@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from neural_sdf.mistake import Mistake
+from neural_sdf.mistake import Mistake, file_mistakes
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
 PHOTO_FOLDERS = ("image", "images", "rgb", "blended_images", "visualize")
@@ -23,10 +23,13 @@ def find_set(path: str | Path) -> Path:
 
     A dataset, `name` or `name:1.0.0`, is looked for in `datasets_folder()`; of several versions the
     latest is taken. What is neither is left as it is.
+
+    Raises:
+        Mistake: a path that cannot be, since it is too long.
     """
-    folder = Path(path).expanduser()
+    folder, is_there = _at_home(path)
     name, _, version = str(path).partition(":")
-    if folder.exists() or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+    if is_there or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         return folder
     found = datasets_folder().glob(f"{name}/{version or '*'}")
     versions = [place for place in found if re.fullmatch(r"\d+\.\d+\.\d+", place.name)]
@@ -34,9 +37,20 @@ def find_set(path: str | Path) -> Path:
 
 
 def lasting_path(path: str | Path) -> str:
-    """A set's path that means the same from another folder; the name of a dataset stays one."""
-    folder = Path(path).expanduser()
-    return str(folder.absolute() if str(path) and folder.exists() else path)
+    """A set's path that means the same from another folder; the name of a dataset stays one.
+
+    Raises:
+        Mistake: as `find_set`.
+    """
+    folder, is_there = _at_home(path)
+    return str(folder.absolute() if str(path) and is_there else path)
+
+
+def _at_home(path: str | Path) -> tuple[Path, bool]:
+    """A path that may begin with ~, and whether it is there."""
+    folder = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's fails without such a user)
+    with file_mistakes("path"):
+        return folder, folder.exists()
 
 
 def datasets_folder() -> Path:

@@ -48,7 +48,7 @@ def read_sdfstudio(folder: Path, cameras: str) -> Capture:
     origins = [f"frame {i} of {CAMERAS}" for i in range(len(frames))]
     named = [
         {
-            key: inner_path(folder, frame[key], f"{key} of {origin}")
+            key: inner_path(folder, frame.get(key), f"{key} of {origin}")
             for key in ("rgb_path", "foreground_mask")
             if key == "rgb_path" or frame.get(key) is not None
         }
