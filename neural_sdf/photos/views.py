@@ -119,6 +119,7 @@ def usable_views(folder: Path, capture: Capture, *, skip_missing: bool, report: 
     views = _without(views, bad)
     if views:
         report_all(report, cameras.strange_cameras(views))
+        report_all(report, cameras.lone_intrinsics(views, photos))
     return Usable(views, photos, pinholes)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from scipy.spatial.transform import Rotation
 
 from neural_sdf.mistake import Mistake
@@ -28,6 +29,7 @@ from neural_sdf.photos.formats.colmap_entries import MODELS, Camera, Image
 from neural_sdf.photos.formats.colmap_text import cameras_text, images_text, points_text
 from neural_sdf.photos.formats.entries import Named, in_order, named_photos
 
+UNIT = 1e-5  # by which six digits may leave a quaternion of another length than 1
 PLACES = ("sparse/*", "sparse", "colmap/sparse/*", "colmap/sparse", "")
 
 
@@ -119,7 +121,23 @@ def read_colmap(folder: Path, cameras: str) -> Capture:
     if paths[2].is_file():
         points = (points_binary if binary else points_text)(paths[2])
     views = in_order(folder, views, paths[1])
-    return Capture(views, points=points, findings=(*findings, *photos.findings))
+    told = (*findings, *photos.findings, *_long_quaternions(images))
+    return Capture(views, points=points, findings=told)
+
+
+def _long_quaternions(images: Sequence[Image]) -> Iterator[Finding]:
+    """Rotations whose numbers were changed, or never were those of COLMAP, which writes units."""
+    lengths = np.array([image.length for image in images])
+    far = np.abs(lengths - 1)
+    if far.max() > UNIT:
+        worst = images[int(far.argmax())]
+        yield Finding(
+            "long-quaternions",
+            "note",
+            f"{np.sum(far > UNIT)} of {len(images)} quaternions are not of length 1 as COLMAP"
+            f" writes them, that of {worst.origin} {worst.length:.6g}; took their directions",
+            "see that no number of them was changed",
+        )
 
 
 def _photos(folder: Path, images: Sequence[Image], where: str) -> Named:

@@ -69,12 +69,13 @@ class Camera(NamedTuple):
 
 
 class Image(NamedTuple):
-    """One entry of the images, where `camera` is the id of its camera."""
+    """One entry of the images, with the id of its camera and the length of its quaternion."""
 
     origin: str
     world_from_camera: Float64[np.ndarray, "4 4"]
     camera: int
     name: str
+    length: float
 
 
 def num_params(model: str, where: str) -> int:
@@ -139,7 +140,8 @@ def image_entry(
             f"{origin} in {path.parent} has a zero quaternion; expected a rotation; mend the file"
         )
     rotation = Rotation.from_quat(values[:4], scalar_first=True).as_matrix()
-    return Image(origin, pose_from_extrinsics(rotation, values[4:]), camera, name)
+    pose = pose_from_extrinsics(rotation, values[4:])
+    return Image(origin, pose, camera, name, float(length))
 
 
 def point_array(coordinates: array, path: Path) -> Float64[np.ndarray, "N 3"] | None:

@@ -14,6 +14,7 @@ from neural_sdf.photos.files.views import Pinhole
 FEW = 0.1  # share of the views that may well be photographed twice
 KEPT = 0.1  # share of a photo that a lens leaves at least
 SAME_POSE = 1e-6  # of the cameras' spread: nearer centres are the same place
+SAME_K = 1e-3  # of a photo's longer side: nearer intrinsics are those of one camera
 ASPECT = 0.05  # by which fx and fy may differ in a camera with square pixels
 COARSE = 100  # pixels along a mask's longer side that are looked at
 OUTSIDE = 0.005  # share of the masks' pixels that may look past the region
@@ -97,6 +98,37 @@ def strange_cameras(views: Sequence[View]) -> Iterator[Finding]:
             "see that fx and fy are not exchanged and that photos were not stretched",
             tuple(view.name for view in odd),
         )
+
+
+def lone_intrinsics(views: Sequence[View], photos: Mapping[str, Header]) -> Iterator[Finding]:
+    """Views that have neither the camera that most share, nor that of another view."""
+    sizes = np.array([photos[view.name][:2] for view in views])
+    K = np.stack([view.intrinsics for view in views])
+    lenses = np.array([hash(view.lens) for view in views])
+    alike = np.abs(K[:, None] - K).max(axis=(2, 3)) <= SAME_K * sizes.max(axis=1)
+    alike &= (sizes[:, None] == sizes).all(axis=-1) & (lenses[:, None] == lenses)
+    sharing = alike.sum(axis=1)
+    common = int(sharing.argmax())
+    is_lone = (sharing == 1) & (sizes == sizes[common]).all(axis=1)  # else turned, mostly
+    lone = [views[i] for i in np.flatnonzero(is_lone).tolist()]
+    if lone and sharing[common] > len(views) / 2:
+        yield Finding(
+            "lone-intrinsics",
+            "note",
+            f"{len(lone)} of {len(views)} cameras have intrinsics of their own, expected one camera"
+            f" for all as the others have: {names([view.name for view in lone])} (that of"
+            f" {lone[0].name} {_intrinsics(lone[0])}, that of {views[common].name}"
+            f" {_intrinsics(views[common])})",
+            "see that no number of them was changed, if one camera took all photos",
+            tuple(view.name for view in lone),
+        )
+
+
+def _intrinsics(view: View) -> str:
+    (fx, skew, cx), (_, fy, cy), _ = view.intrinsics
+    more = f", skew {skew:.4g}" if abs(skew) > SAME_K * fx else ""
+    more += f", {view.lens}" if view.lens else ""
+    return f"has fx {fx:.5g}, fy {fy:.5g}, cx {cx:.5g}, cy {cy:.5g}{more}"
 
 
 def camera_places(

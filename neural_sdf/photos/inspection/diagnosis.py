@@ -22,7 +22,12 @@ from neural_sdf.photos.inspection.comparison import (
     sample,
     scores,
 )
-from neural_sdf.photos.inspection.odd_views import about, few_bad_views, odd_views
+from neural_sdf.photos.inspection.odd_views import (
+    about,
+    few_bad_views,
+    odd_views,
+    slightly_odd_views,
+)
 from neural_sdf.photos.inspection.outlines import inverted_masks, said_nothing
 from neural_sdf.photos.inspection.readings import (
     FOCAL,
@@ -92,6 +97,7 @@ def _compare(views: Views) -> Iterator[Finding]:
     odd = max(ODD, SHARP / shapes.size)
     noise = max(NOISE, 0.1 * odd)
     if typical <= noise and worst <= odd:
+        yield from slightly_odd_views(shapes, views, growths)
         return
     mean = float(np.nanmean(growths))
     if is_tiny(views):  # all rays of a view are nearly one, and other readings agree by chance

@@ -155,7 +155,7 @@ def _missed(
         shown += seen
     keep = len(partners) - int(shapes.overruled * len(partners))
     worst = np.partition(missed, keep - 1, axis=0)[keep - 1]
-    return np.where(shown >= FEWEST * len(partners), worst, 1.0)
+    return np.where((shown >= FEWEST * len(partners)) & (depth > 0), worst, 1.0)
 
 
 def _rays(

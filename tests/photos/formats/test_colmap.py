@@ -23,7 +23,7 @@ def entries(ball):
     for i, pose in enumerate(ball.world_from_camera):
         camera_from_world = np.linalg.inv(pose)
         x, y, z, w = Rotation.from_matrix(camera_from_world[:3, :3]).as_quat().tolist()
-        sign = 1 if i % 2 else -2.5  # neither sign nor length of a quaternion says anything
+        sign = 1 if i % 2 else -1  # which says nothing
         quaternion = [sign * value for value in (w, x, y, z)]
         yield 100 - i, quaternion, camera_from_world[:3, 3].tolist(), f"{i:03d}.png"
 
@@ -227,6 +227,17 @@ def test_text_that_is_not_as_expected_is_refused(scene, file, old, new, message)
     edit(model / f"{file}.txt", old, new)
     with pytest.raises(ValueError, match=message):
         read_colmap(folder, "")
+
+
+@pytest.mark.parametrize(("length", "codes"), [(0.9, ["long-quaternions"]), (1 + 1e-6, [])])
+def test_a_quaternion_of_another_length_is_noted(scene, length, codes):
+    """Its direction is the rotation, whatever its length."""
+    folder, model = scene("text")
+    (model / "images.txt").write_text(f"3 0 {length} 0 0 1 2 3 7 000.png\n\n")
+    capture = read_colmap(folder, "")
+    assert [finding.code for finding in capture.findings] == codes
+    turn = capture.views[0].world_from_camera[:3, :3]
+    np.testing.assert_allclose(turn, np.diag([1, -1, -1]), atol=1e-12)
 
 
 def test_a_zero_quaternion_is_refused(scene):

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_sdf.photos.files.capture import View
+from neural_sdf.photos.files.capture import Header, View
 from neural_sdf.photos.files.findings import listed, names
+from neural_sdf.photos.files.lens_models import OpenCV
 from neural_sdf.photos.inspection.cameras import (
     camera_places,
+    lone_intrinsics,
     object_outside,
     strange_cameras,
     unseen_share,
@@ -179,6 +181,40 @@ def test_focal_lengths_far_from_equal_are_noted():
     assert "in 1 of 4 cameras" in finding.message
     assert finding.message.endswith("fx is 0.909 times fy in v3")
     assert list(strange_cameras([view(f"v{i}", p, fx=62.0) for i, p in enumerate(poses)])) == []
+
+
+HEADERS = {f"v{i}": Header(48, 64, False) for i in range(6)}
+
+
+def lone(views: list) -> tuple[str, ...]:
+    return tuple(name for f in lone_intrinsics(views, HEADERS) for name in f.views)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"fx": 63.0}, {"fy": 61.0}, {"skew": 0.3}, {"lens": OpenCV(0.01, 0.0)}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_camera_unlike_the_one_that_all_others_share_is_noted(changes):
+    views = [view(f"v{i}", pose) for i, pose in enumerate(poses_of(6))]
+    K = views[3].intrinsics.copy()
+    K[0, 0], K[1, 1] = changes.get("fx", K[0, 0]), changes.get("fy", K[1, 1])
+    K[0, 1] = changes.get("skew", 0.0)
+    views[3] = views[3]._replace(intrinsics=K, lens=changes.get("lens"))
+    (finding,) = lone_intrinsics(views, HEADERS)
+    assert (finding.level, finding.views) == ("note", ("v3",))
+
+
+def test_several_cameras_and_rounded_ones_are_not_noted():
+    """Two phones, one camera for each photo, numbers rounded to three digits, a turned photo."""
+    views = [view(f"v{i}", pose) for i, pose in enumerate(poses_of(6))]
+    other = [view(f"v{i}", v.world_from_camera, fx=90.0, fy=90.0) for i, v in enumerate(views)]
+    assert lone([*views[:4], *other[4:]]) == ()
+    each = [v._replace(intrinsics=v.intrinsics * (1 + 0.01 * i)) for i, v in enumerate(views)]
+    assert lone(each) == ()
+    assert lone([*views[:5], views[5]._replace(intrinsics=views[5].intrinsics + 0.01)]) == ()
+    with_portrait = HEADERS | {"v5": Header(64, 48, False)}
+    assert list(lone_intrinsics([*views[:5], other[5]], with_portrait)) == []
 
 
 def test_masks_of_one_value_are_named():

@@ -207,6 +207,15 @@ def test_the_view_from_which_photos_and_poses_are_out_of_step_is_named(first, st
     assert f"with the {neighbour} view's pose" in finding.message
 
 
+def test_one_pose_a_little_off_among_exact_ones_is_noted():
+    """By less than the pixel that masks of real photos are off."""
+    views = alike(WIDE, 440.0 / 4)
+    poses = views.world_from_camera.copy()
+    poses[5, :3, 3] += 0.12 * poses[5, :3, 0]
+    (finding,) = diagnose(views._replace(world_from_camera=poses))
+    assert (finding.code, finding.level, finding.views) == ("odd-views", "note", (views.names[5],))
+
+
 def chewed(mask: np.ndarray, seed: int) -> np.ndarray:
     """Without parts of it, as where dark parts are taken for background."""
     noise = np.random.default_rng(seed).normal(size=mask.shape)

@@ -51,6 +51,14 @@ def test_exact_masks_from_all_round_need_no_growth():
     assert grown([disc()] * COUNT).max() < 1e-3
 
 
+def test_a_camera_that_looks_away_sees_nothing_of_the_ball():
+    """Behind it, the ball lies on the same lines as before it."""
+    away = CAMERAS.world_from_camera.copy()
+    away[7, :3, :3] *= [1, -1, -1]
+    found = grown([disc()] * COUNT, Cameras(CAMERAS.intrinsics, away))
+    assert found[7] == 1.0
+
+
 def test_the_size_of_the_object_is_the_side_of_a_square_of_its_area():
     assert silhouettes([disc()] * 3).size == pytest.approx(np.sqrt(np.pi) * IN_PHOTO, rel=0.01)
     assert silhouettes([disc(), ~disc(radius=1e3)]).size > 70  # blank ones do not count
