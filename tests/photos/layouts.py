@@ -24,6 +24,10 @@ K = np.array([[FOCAL, 0, SIZE / 2], [0, FOCAL, SIZE / 2], [0, 0, 1]])
 K_FROM_FIRST_CENTRE = K - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
 
 
+Balls = tuple[tuple[tuple[float, float, float], float], ...]  # middle from CENTRE, radius
+ONE_BALL: Balls = (((0.0, 0.0, 0.0), 0.8),)
+
+
 class Photos(NamedTuple):
     """Values and silhouettes, [V, H, W, 3] and [V, H, W], with poses, [V, 4, 4]."""
 
@@ -32,8 +36,8 @@ class Photos(NamedTuple):
     poses: np.ndarray
 
 
-def take_photos() -> Photos:
-    """A ball of radius 0.8 in the middle of the region, from all round; its colour is its normal.
+def take_photos(balls: Balls = ONE_BALL) -> Photos:
+    """Balls in the region, from all round; their colour is their normal.
 
     Cameras are rolled and look past the middle, so that no sign or axis goes unseen.
     """
@@ -44,7 +48,7 @@ def take_photos() -> Photos:
     poses = np.stack([_pose(eye, *rng.normal(size=(2, 3))) for eye in eyes])
     rows, columns = np.indices((SIZE, SIZE)) + 0.5
     local = np.stack([columns - SIZE / 2, rows - SIZE / 2, np.full_like(rows, FOCAL)], axis=-1)
-    rgb, mask = zip(*(_photograph(pose, local) for pose in poses), strict=True)
+    rgb, mask = zip(*(_photograph(pose, local, balls) for pose in poses), strict=True)
     return Photos(np.stack(rgb), np.stack(mask), poses)
 
 
@@ -58,16 +62,20 @@ def _pose(eye: np.ndarray, up: np.ndarray, aside: np.ndarray) -> np.ndarray:
     return pose
 
 
-def _photograph(pose: np.ndarray, local: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where |o + t d| = 0.8, with o from the ball's centre."""
+def _photograph(pose: np.ndarray, local: np.ndarray, balls: Balls) -> tuple[np.ndarray, np.ndarray]:
+    """Where |o + t d| = r first, with o from a ball's centre."""
     directions = local / np.linalg.norm(local, axis=-1, keepdims=True) @ pose[:3, :3].T
-    origin = pose[:3, 3] - CENTRE
-    along = directions @ origin
-    inside = along**2 - origin @ origin + 0.8**2
-    t = -along - np.sqrt(np.maximum(inside, 0))
-    normals = (origin + t[..., None] * directions) / 0.8
-    hit = inside > 0
-    return np.where(hit[..., None], 127.5 * (normals + 1), 255).astype(np.uint8), hit
+    nearest = np.full(local.shape[:2], np.inf)
+    colours = np.full(local.shape, 255.0)
+    for middle, radius in balls:
+        origin = pose[:3, 3] - CENTRE - middle
+        along = directions @ origin
+        inside = along**2 - origin @ origin + radius**2
+        t = -along - np.sqrt(np.maximum(inside, 0))
+        normals = (origin + t[..., None] * directions) / radius
+        first = (inside > 0) & (t < nearest)
+        colours[first], nearest[first] = 127.5 * (normals[first] + 1), t[first]
+    return colours.astype(np.uint8), np.isfinite(nearest)
 
 
 def write_idr(folder: Path, photos: Photos) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from neural_sdf.photos.doctor import inspect_scene
 from neural_sdf.photos.load import load_scene
-from tests.photos.fuzz.inspected import VIEWS, changed, check
+from tests.fuzz.inspected import VIEWS, changed, check
 
 
 def with_frame(folder: Path, **values: Any) -> bytes:

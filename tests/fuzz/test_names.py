@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from neural_sdf.photos.doctor import inspect_scene
-from tests.photos.fuzz.inspected import PHOTOS, changed, check
+from tests.fuzz.inspected import PHOTOS, changed, check
 from tests.photos.layouts import LAYOUTS
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from neural_sdf.photos.files.folder import MOST_BYTES, MOST_MODEL_BYTES
 from tests.cases import cases
-from tests.photos.fuzz.hostile import HOSTILE
-from tests.photos.fuzz.inspected import changed, check
+from tests.fuzz.hostile import HOSTILE
+from tests.fuzz.inspected import changed, check
 from tests.photos.layouts import LAYOUTS
 
 

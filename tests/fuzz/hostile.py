@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.photos.fuzz.inspected import VIEWS
+from tests.fuzz.inspected import VIEWS
 
 
 class Bomb:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.inspected import write
 from tests.photos import layouts
-from tests.photos.fuzz.inspected import write
 
 
 @pytest.fixture(scope="module")
