@@ -5,9 +5,12 @@ An installed package has the same files in its folder `shipped/`, and `configs/`
 
 import ast
 import importlib.util
+import os
 import re
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,6 +39,20 @@ def configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted((home() / "configs").glob("*.py"))}
 
 
+@contextmanager
+def until_enough_is_read() -> Iterator[None]:
+    """What is printed here may be read in part: where `head` has enough, the program ends."""
+    try:
+        try:
+            yield
+        finally:
+            print(end="", flush=True)  # here, since at exit Python itself would complain
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+@until_enough_is_read()
 def main() -> NoReturn:
     """Runs the command that the first argument names, as if its file had been started."""
     name = "".join(sys.argv[1:2])

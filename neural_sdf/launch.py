@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from absl import flags
 
-from neural_sdf.commands import as_started, configs
+from neural_sdf.commands import as_started, configs, until_enough_is_read
 from neural_sdf.machine.programs import keep_programs
 from neural_sdf.mistake import Doubt, Mistake, RunEnded
 
@@ -74,6 +74,7 @@ def check_backend() -> None:
         )
 
 
+@until_enough_is_read()
 def run(
     main: Callable[[], None], required: Sequence[str] = (), saved_config: Path | None = None
 ) -> NoReturn:
@@ -86,6 +87,7 @@ def run(
     | a user's mistake: a flag, the config, bad input | `error: ...`, one line | 2 |
     | a run that cannot go on: wrong backend, loss not finite | `error: ...`, one line | 1 |
     | Ctrl-C, SIGTERM | `interrupted`, and what was begun is removed | 130, 143 |
+    | who reads the output has enough, as `head` | nothing more | 1 |
     | anything else: a bug | its traceback | 1 |
 
     Whatever fails while flags and config are read is the user's mistake. Of what `main` raises,
@@ -120,9 +122,6 @@ def run(
         main()
     except KeyboardInterrupt:
         _exit("interrupted", 130)
-    except BrokenPipeError:  # whoever read the output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except Mistake as error:
         _exit(f"error: {error.told(as_typed)}", 2)
     except RunEnded as error:

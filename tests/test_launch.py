@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from neural_sdf import launch
+from neural_sdf.commands import COMMANDS
 from tests.forked import STARTING, forks
 
 ROOT = Path(__file__).parents[1]
@@ -353,3 +354,29 @@ def test_a_reader_of_the_output_that_stops_early_is_no_error(folder):
     )
     result = python("-c", script, "script.py", "--config=config.py", f"--do={do}", cwd=folder)
     assert (result.stdout.strip(), result.returncode) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["script.py", "--config=config.py", "--do=print('a line that waits for the end')"],
+        ["script.py", "--help"],
+        *([str(ROOT / file), "--help"] for file in COMMANDS.values()),
+        ["-m", "neural_sdf", "--help"],
+        ["-m", "neural_sdf", "train", "-h"],
+    ],
+    ids=" ".join,
+)
+def test_a_reader_of_the_output_that_is_gone_is_no_error(folder, arguments):
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
+        check=False,
+    )
+    os.close(write)
+    assert (result.stderr, result.returncode) == (b"", 1)
