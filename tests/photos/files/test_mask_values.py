@@ -1,5 +1,8 @@
 """Masks are read by what they are: two values, labels, palettes, cut-outs, soft edges."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -54,6 +57,7 @@ KINDS = {
     ),
     "16 bits, 0 and 1": Image.fromarray(INSIDE.astype(np.uint16)),
     "16 bits, 0 and 255": Image.fromarray(INSIDE.astype(np.uint16) * 255),
+    "16 bits, grey and white": Image.fromarray(np.where(INSIDE, 60000, 20000).astype(np.uint16)),
     "16 bits, full": Image.fromarray(INSIDE.astype(np.uint16) * 65535),
     "a cut-out of a dark thing": cut_out(SPOTS // 4, 255 * INSIDE),
     "a cut-out, soft": cut_out(SPOTS, np.where(INSIDE, 200, 90)),
@@ -87,3 +91,25 @@ def test_a_jpeg_of_a_mask_is_cut_at_half(tmp_path):
 def test_one_value_says_the_same_everywhere(tmp_path, value, is_inside):
     Image.new("L", (5, 4), value).save(tmp_path / "mask.png")
     assert (read_mask(tmp_path / "mask.png") == is_inside).all()
+
+
+def test_a_grey_that_stands_for_nothing_in_a_file_of_16_bits_leaves_values_as_they_are(tmp_path):
+    KINDS["16 bits, 0 and 255"].save(tmp_path / "mask.png")
+    content = (tmp_path / "mask.png").read_bytes()
+    clear = b"tRNS\0\0"  # black is transparent
+    chunk = struct.pack(">I", 2) + clear + struct.pack(">I", zlib.crc32(clear))
+    (tmp_path / "mask.png").write_bytes(content[:33] + chunk + content[33:])  # behind the header
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), INSIDE)
+
+
+def test_a_few_colours_without_black_are_cut_at_half(tmp_path):
+    colours = np.array([[20, 0, 90], [0, 90, 20], [250, 200, 0], [90, 220, 250]], np.uint8)
+    Image.fromarray(colours[2 * INSIDE + np.arange(50) % 2]).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), INSIDE)
+
+
+def test_a_few_greys_up_to_white_are_cut_at_half(tmp_path):
+    greys = np.array([0, 90, 160, 255], np.uint8)[2 * INSIDE + np.arange(50) % 2]
+    for bands in (greys, np.dstack([greys] * 3)):
+        Image.fromarray(bands).save(tmp_path / "mask.png")
+        np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), INSIDE)
