@@ -6,17 +6,17 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
 from neural_sdf.geometry import coordinates
 from neural_sdf.mistake import Mistake, with_settings
-from neural_sdf.photos.files.capture import Capture, Header, ImageFile
+from neural_sdf.photos.files.capture import Capture, Header, View
 from neural_sdf.photos.files.findings import DataError, Finding
 from neural_sdf.photos.files.folder import find_set
-from neural_sdf.photos.files.images import read_pixels, unread_pixels
+from neural_sdf.photos.files.lens import Window
+from neural_sdf.photos.files.views import read_outline, read_view
 from neural_sdf.photos.inspection.brightness import uneven_brightness
 from neural_sdf.photos.inspection.matches import diagnose_by_matches
 from neural_sdf.photos.inspection.readings import Views
@@ -154,10 +154,10 @@ def _read(folder: Path, capture: Capture, mask_shows: str, findings: list[Findin
     settings = Settings(mask_shows=mask_shows, downscale=_downscale(headers))
     found = find_views(folder, capture, usable, settings)
     few = _few(len(found.views))
-    looked_at = {v.image for i, v in enumerate(found.views) if v.mask is None or i in few}
+    looked_at = {v.name for i, v in enumerate(found.views) if v.mask is None or i in few}
 
-    def read(image: ImageFile, as_shown: bool | None) -> UInt8[np.ndarray, "H W c"]:
-        return (read_pixels if image in looked_at else unread_pixels)(image, as_shown)
+    def read(view: View, window: Window, **how: Any) -> tuple[np.ndarray, np.ndarray]:
+        return (read_view if view.name in looked_at else read_outline)(view, window, **how)
 
     return read_scene(found, settings, findings.append, read=read)
 

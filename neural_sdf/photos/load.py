@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
 from neural_sdf.geometry import Similarity
 from neural_sdf.mistake import Doubt, Mistake
-from neural_sdf.photos.files.capture import Capture, Header, ImageFile
+from neural_sdf.photos.files.capture import Capture, Header
 from neural_sdf.photos.files.findings import DataError, Report, settle_but_masks
 from neural_sdf.photos.files.folder import find_set
-from neural_sdf.photos.files.images import read_pixels
+from neural_sdf.photos.files.views import read_view
 from neural_sdf.photos.inspection import cameras, checks
 from neural_sdf.photos.inspection.diagnosis import diagnose
 from neural_sdf.photos.inspection.outlines import boundless
@@ -32,7 +31,14 @@ from neural_sdf.photos.known import (
 )
 from neural_sdf.photos.layouts import read_capture
 from neural_sdf.photos.outlines.region import Region, find_region, given_region
-from neural_sdf.photos.pixels import PIXEL_BYTES, Memory, Photos, photo_memory, read_photos
+from neural_sdf.photos.pixels import (
+    PIXEL_BYTES,
+    Memory,
+    Photos,
+    ReadView,
+    photo_memory,
+    read_photos,
+)
 from neural_sdf.photos.settings import Settings, read_settings, refuse_unused
 from neural_sdf.photos.views import Found, find_views, of_a_run, report_all, usable_views
 from neural_sdf.scenes.cup import SHOOTS, Shoot, synthetic_scene
@@ -177,7 +183,7 @@ def read_scene(
     settings: Settings,
     report: Report,
     frame: Similarity | None = None,
-    read: Callable[[ImageFile, bool | None], UInt8[np.ndarray, "H W c"]] = read_pixels,
+    read: ReadView = read_view,
 ) -> Scene | None:
     """Reads the pixels of a set and reports every finding; what loading and the doctor share.
 
@@ -186,7 +192,7 @@ def read_scene(
         settings: that it was found with.
         report: told every finding; what has an error is left out if it goes on.
         frame: world_from_scene of a run, in whose frame the cameras are placed; None to find one.
-        read: reads a photo.
+        read: as for `read_photos`.
 
     Returns:
         The scene of all usable views; None if none is, or no region of interest is found.

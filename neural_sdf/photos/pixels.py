@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
 
 from neural_sdf.mistake import Mistake
-from neural_sdf.photos.files.capture import Header, ImageFile, View
-from neural_sdf.photos.files.images import ImageError, read_pixels
+from neural_sdf.photos.files.capture import Header, View
+from neural_sdf.photos.files.images import ImageError
 from neural_sdf.photos.files.reduction import downscale_intrinsics
 from neural_sdf.photos.files.views import Pinhole, read_view
 
@@ -22,6 +22,7 @@ MOST_PIXELS = 2**31 - 1  # positions in the pixel buffer are int32
 PIXEL_BYTES = 4  # of a pixel in a scene: red, green, blue and mask
 READING_BYTES = 44  # of a pixel at full size while its photo is read and reduced
 LENS_BYTES = 24  # more of it where distortion is undone
+ReadView = Callable[..., tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]]
 
 
 class Photos(NamedTuple):
@@ -89,7 +90,7 @@ def read_photos(
     downscale: int,
     background: float,
     mask_shows: str,
-    read: Callable[[ImageFile, bool | None], UInt8[np.ndarray, "H W c"]] = read_pixels,
+    read: ReadView = read_view,
 ) -> Photos:
     """All photos and masks, read side by side.
 
@@ -99,7 +100,7 @@ def read_photos(
         downscale: as for `read_view`.
         background: as for `read_view`.
         mask_shows: as for `read_view`.
-        read: as for `read_view`.
+        read: reads a view, as `read_view` does.
 
     Raises:
         Mistake: if the photos are too small to be reduced so, or too many.
@@ -109,7 +110,7 @@ def read_photos(
     offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))]).astype(np.int32)
     rgb, mask = np.empty((offsets[-1], 3), np.uint8), np.empty(offsets[-1], bool)
     read_one = functools.partial(
-        read_view, downscale=downscale, background=background, mask_shows=mask_shows, read=read
+        read, downscale=downscale, background=background, mask_shows=mask_shows
     )
 
     def fill(i: int) -> ImageError | None:

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from neural_sdf.mistake import Mistake
+from neural_sdf.photos import load as load_module
 from neural_sdf.photos import load_scene, open_scene
-from neural_sdf.photos import pixels as pixels_module
 from neural_sdf.photos.known import Earlier, Known, differences, with_gone, with_masks
 from tests.conftest import OPENGL
 
@@ -65,7 +65,7 @@ def test_a_set_that_is_met_again_is_the_same_scene_to_the_bit(write):
 
 
 def test_photos_are_known_before_a_pixel_is_read(write, monkeypatch):
-    monkeypatch.setattr(pixels_module, "read_view", None)
+    monkeypatch.setattr(load_module, "read_photos", None)
     assert len(open_scene(write("first", FIRST), earlier=Earlier()).photos) == 8
 
 

@@ -157,8 +157,8 @@ def read_pixels(path: ImageFile, as_shown: bool | None = None) -> UInt8[np.ndarr
         return decoded(ImageOps.exif_transpose(image))
 
 
-def unread_pixels(path: ImageFile, as_shown: bool | None = None) -> UInt8[np.ndarray, "H W 3"]:
-    """Black pixels in place of a photo's: all that is read is whether the file is whole.
+def whole_size(path: ImageFile, as_shown: bool | None = None) -> tuple[int, int]:
+    """(height, width) of a photo whose file is whole, as `read_pixels` would have it.
 
     That takes a small part of the time; of a PNG, its checksums stand for what they are of.
 
@@ -170,7 +170,7 @@ def unread_pixels(path: ImageFile, as_shown: bool | None = None) -> UInt8[np.nda
         ImageError: as `read_pixels`.
     """
     with opened(path) as image:
-        size = image.height, image.width
+        height, width = image.height, image.width
         if not (image.format == "PNG" and _is_whole_png(path)):
             image.draft(None, (1, 1))  # decodes an eighth of a JPEG, along each side
             image.load()
@@ -178,7 +178,7 @@ def unread_pixels(path: ImageFile, as_shown: bool | None = None) -> UInt8[np.nda
         if orientation != 1 and as_shown is None:
             raise rotated(path, orientation)
     is_lying = as_shown is True and orientation >= 5
-    return np.broadcast_to(np.uint8(0), (*(size[::-1] if is_lying else size), 3))
+    return (width, height) if is_lying else (height, width)
 
 
 def _is_whole_png(path: ImageFile) -> bool:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Shaped, UInt8
 from PIL import Image
 
 from neural_sdf.machine.files import as_png
 from neural_sdf.photos.files import lens as lenses
 from neural_sdf.photos.files.capture import Header, ImageFile, View
-from neural_sdf.photos.files.images import alpha_of, on_background, read_pixels
+from neural_sdf.photos.files.images import alpha_of, on_background, read_pixels, whole_size
 from neural_sdf.photos.files.lens import Window
 from neural_sdf.photos.files.mask_values import read_mask
 from neural_sdf.photos.files.reduction import box_average
@@ -59,13 +59,7 @@ def pinhole_cameras(views: Sequence[View], headers: Mapping[str, Header]) -> dic
 
 
 def read_view(
-    view: View,
-    window: Window,
-    *,
-    downscale: int,
-    background: float,
-    mask_shows: str,
-    read: Callable[[ImageFile, bool | None], UInt8[np.ndarray, "H W c"]] = read_pixels,
+    view: View, window: Window, *, downscale: int, background: float, mask_shows: str
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
     """The photo and mask of a view, without lens distortion, reduced.
 
@@ -79,12 +73,11 @@ def read_view(
         downscale: pixels averaged into one, along each side.
         background: grey in [0, 1] that transparent photos are laid on.
         mask_shows: what is bright in mask files, "object" or "background".
-        read: reads the photo.
 
     Raises:
         ImageError: if a file cannot be used.
     """
-    pixels = read(view.image, view.is_turned)
+    pixels = read_pixels(view.image, view.is_turned)
     alpha = alpha_of(pixels)
     if view.mask is not None:
         inside = fitted(_inside(view, view.mask, mask_shows), (len(pixels), len(pixels[0])))
@@ -93,12 +86,39 @@ def read_view(
     if alpha is None and view.lens is None and downscale == 1:
         return pixels, inside
     rgb = pixels if alpha is None else on_background(pixels, background)
-    if view.lens is not None:
-        source = lenses.shown_places(view.lens, view.intrinsics, window)
-        rgb = lenses.resampled(rgb.astype(np.float32), source)
-        inside = lenses.resampled(inside.astype(np.float32), source)
-    reduced = np.rint(box_average(rgb, downscale)).astype(np.uint8)
-    return reduced, box_average(inside, downscale) > 0.5
+    source = _shown_places(view, window)
+    reduced = np.rint(_reduced(rgb, source, downscale)).astype(np.uint8)
+    return reduced, _reduced(inside, source, downscale) > 0.5
+
+
+def read_outline(
+    view: View, window: Window, *, downscale: int, background: float, mask_shows: str
+) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    """As `read_view` of a view with a mask file, with black in place of the photo.
+
+    All that is read of the photo is whether its file is whole.
+    """
+    del background
+    assert view.mask is not None
+    inside = fitted(_inside(view, view.mask, mask_shows), whole_size(view.image, view.is_turned))
+    mask = _reduced(inside, _shown_places(view, window), downscale) > 0.5
+    return np.zeros((*mask.shape, 3), np.uint8), mask
+
+
+def _shown_places(view: View, window: Window) -> Float[np.ndarray, "2 h w"] | None:
+    """What the pixels of a view's pinhole camera show of its photo; None without a lens."""
+    if view.lens is None:
+        return None
+    return lenses.shown_places(view.lens, view.intrinsics, window)
+
+
+def _reduced(
+    values: Shaped[np.ndarray, "H W *c"], source: Float[np.ndarray, "2 h w"] | None, factor: int
+) -> Float32[np.ndarray, "_h _w *c"]:
+    """The values of a photo's pixels at the places that are shown, averaged."""
+    if source is not None:
+        values = lenses.resampled(values.astype(np.float32), source)
+    return box_average(values, factor)
 
 
 def fitted(mask: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
