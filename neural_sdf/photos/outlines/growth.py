@@ -119,43 +119,50 @@ def pixel_growth(
     The intrinsics are those of the small masks.
     """
     origin, directions = _rays(cameras, view, shapes.rim[view])
+
+    def missed(depth: Float64[np.ndarray, "n t"]) -> Float[np.ndarray, "n t"]:
+        points = directions.T[:, :, None] * depth
+        return np.where(depth > 0, _missed(shapes, cameras, origin, points, partners), 1.0)
+
     middle = (span.centre - origin) @ directions.T
     apart = np.sum((origin + middle[:, None] * directions - span.centre) ** 2, axis=1)
     half = np.sqrt(np.maximum(span.radius**2 - apart, (0.05 * span.radius) ** 2))
     steps = np.linspace(-1, 1, STEPS)
     depth = middle[:, None] + half[:, None] * steps
-    coarse = _missed(shapes, cameras, (origin, directions, depth), partners)
+    coarse = missed(depth)
     best = np.take_along_axis(depth, coarse.argmin(axis=1)[:, None], axis=1)
     depth = best + half[:, None] * np.linspace(-1, 1, STEPS // 2) * 2 / (STEPS - 1)
-    fine = _missed(shapes, cameras, (origin, directions, depth), partners)
+    fine = missed(depth)
     return np.minimum(coarse.min(axis=1), fine.min(axis=1))
 
 
 def _missed(
     shapes: Silhouettes,
     cameras: Cameras,
-    rays: tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n t"]],
+    origin: Float64[np.ndarray, "3"],
+    points: Float64[np.ndarray, "3 n t"],
     partners: Sequence[int],
 ) -> Float[np.ndarray, "n t"]:
     """The distance by which masks miss points: the worst of the partners', without dissenters.
 
-    The points are those of `rays`: one origin, directions, and depths along each.
+    The points are given from the origin, for digits' sake far from that of the world.
     """
-    origin, directions, depth = rays
-    missed = np.zeros((len(partners), *depth.shape), np.float32)
-    shown = np.zeros(depth.shape, np.int32)
-    for k, j in enumerate(partners):
-        pose = cameras.world_from_camera[j]
+    flat = points.reshape(3, -1)
+    dissenters = int(shapes.overruled * len(partners))
+    worst = np.zeros((dissenters + 1, flat.shape[1]), np.float32)  # the largest, descending
+    shown = np.zeros(flat.shape[1], np.int32)
+    for j in partners:
+        pose, distance = cameras.world_from_camera[j], shapes.distance[j]
         image_from_world = cameras.intrinsics[j] @ pose[:3, :3].T
-        # A ray's image is a line: homogeneous coordinates are linear in the depth.
-        start, along = image_from_world @ (origin - pose[:3, 3]), image_from_world @ directions.T
-        image = start[:, None, None] + along[..., None] * depth
-        seen, row, column = shown_pixels(image, shapes.distance[j].shape)
-        missed[k] = np.where(seen, shapes.distance[j][row, column], 0)
+        image = image_from_world @ flat
+        image += (image_from_world @ (origin - pose[:3, 3]))[:, None]
+        seen, row, column = shown_pixels(image, distance.shape)
+        missed = distance.take(row * distance.shape[1] + column) * seen
+        for larger in worst:  # several times as quick as to keep all and sort them
+            larger[:], missed = np.maximum(larger, missed), np.minimum(larger, missed)
         shown += seen
-    keep = len(partners) - int(shapes.overruled * len(partners))
-    worst = np.partition(missed, keep - 1, axis=0)[keep - 1]
-    return np.where((shown >= FEWEST * len(partners)) & (depth > 0), worst, 1.0)
+    known = np.where(shown >= FEWEST * len(partners), worst[-1], 1.0)
+    return known.reshape(points.shape[1:])
 
 
 def _rays(

@@ -28,6 +28,6 @@ def shown_pixels(image: Float64[np.ndarray, "3 ..."], size: tuple[int, int]) -> 
     height, width = size
     with np.errstate(divide="ignore", invalid="ignore"):
         x, y = x / depth, y / depth
-    shown = (depth > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    row, column = (np.where(shown, places, 0).astype(np.int32) for places in (y, x))
+        shown = (depth > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        row, column = (shown * places.astype(np.int32) for places in (y, x))
     return Shown(shown, row, column)
