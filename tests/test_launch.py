@@ -198,6 +198,13 @@ def test_exit_status_says_how_the_run_ended(forked, folder, work, status, shown)
     assert (result.returncode, result.stderr) == (status, shown)
 
 
+def test_memory_is_left_to_the_system_at_the_end(forked, folder):
+    do = "class Cycle:\n    def __init__(self):\n        self.own = self\n"
+    do += "    def __del__(self):\n        print('collected')\n"
+    result = forked("script.py", "--config=config.py", f"--do={do}Cycle()", cwd=folder)
+    assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
