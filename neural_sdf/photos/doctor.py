@@ -18,7 +18,6 @@ from neural_sdf.photos.files.folder import find_set
 from neural_sdf.photos.files.lens import Window
 from neural_sdf.photos.files.views import read_outline, read_view
 from neural_sdf.photos.inspection.brightness import uneven_brightness
-from neural_sdf.photos.inspection.matches import diagnose_by_matches
 from neural_sdf.photos.inspection.readings import Views
 from neural_sdf.photos.layouts import read_capture, recognise, several_layouts
 from neural_sdf.photos.load import read_scene
@@ -86,6 +85,9 @@ def inspect_scene(
         return Report(str(path), name, 0, (finding, *findings), None)
     scene = _read(find_set(path), capture, mask_shows, findings)
     if scene is not None and not scene.source.has_masks:
+        # Late, since it imports scikit-image, which most sets do without.
+        from neural_sdf.photos.inspection.matches import diagnose_by_matches
+
         findings += diagnose_by_matches(view_photos(scene), _cameras(scene))
     elif scene is not None and not any(f.level == "error" or f.code == NOISY for f in findings):
         findings += _brightness(scene)  # places can be told by cameras that are right

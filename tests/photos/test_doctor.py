@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +128,10 @@ def test_the_findings_in_a_real_set_are_those_of_the_table(photo_set, name):
     cameras, expected = REAL[name]
     folder, _, inner = name.split()[0].partition("/")
     assert codes(photo_set(folder) / inner, cameras=cameras) == expected
+
+
+def test_what_a_set_with_masks_does_without_is_not_imported():
+    heavy = "{'skimage', 'scipy.spatial', 'matplotlib', 'flax'}"
+    show = f"import sys, neural_sdf.photos.doctor; print({heavy} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", show], capture_output=True, check=True)
+    assert result.stdout == b"set()\n"

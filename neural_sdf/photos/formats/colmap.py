@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import (
@@ -247,6 +246,8 @@ def _camera_line(view: View) -> str:
 
 def _pose_line(view: View) -> str:
     """The map from world to camera; its translation is that of the quaternion as it is read."""
+    from scipy.spatial.transform import Rotation  # late: it takes a tenth of a second
+
     camera_from_world = Rotation.from_matrix(view.world_from_camera[:3, :3].T)
     translation = -camera_from_world.apply(view.world_from_camera[:3, 3])
     return _spelled([*camera_from_world.as_quat(canonical=True, scalar_first=True), *translation])

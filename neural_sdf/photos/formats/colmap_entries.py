@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.spatial.transform import Rotation
 
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import pose_from_extrinsics
@@ -139,6 +138,8 @@ def image_entry(
         raise Mistake(
             f"{origin} in {path.parent} has a zero quaternion; expected a rotation; mend the file"
         )
+    from scipy.spatial.transform import Rotation  # late: it takes a tenth of a second
+
     rotation = Rotation.from_quat(values[:4], scalar_first=True).as_matrix()
     pose = pose_from_extrinsics(rotation, values[4:])
     return Image(origin, pose, camera, name, float(length))
