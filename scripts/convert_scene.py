@@ -80,6 +80,8 @@ def main() -> None:
     if held_out and not FORMATS[TO.value].holds_split:
         remark += f" if trained with --config.data.holdout_views='{held_out}'"
     print(f"{OUTPUT.value}: {len(scene.sizes)} views in the layout {TO.value}, {remark}")
+    if beside:
+        print(f"masks: {MASKS.value}; look at masks.png there before you train")
 
 
 if __name__ == "__main__":

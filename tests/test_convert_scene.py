@@ -31,6 +31,15 @@ def test_script_writes_the_set_and_says_how_to_hold_out_the_same_views(
     np.testing.assert_allclose(again.scene_from_camera, scene.scene_from_camera, atol=1e-9)
 
 
+def test_masks_that_were_made_are_to_be_looked_at(convert, tmp_path):
+    result = convert("--format=synthetic", "--output=cup", "--downscale=4", "--masks=background")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.endswith(
+        "8 of them held out\nmasks: background; look at masks.png there before you train\n"
+    )
+    assert (tmp_path / "cup/masks.png").is_file()
+
+
 def test_embedded_example_is_written_without_photos(convert, tmp_path):
     result = convert("--format=synthetic", "--output=cup", "--downscale=16")
     assert result.returncode == 0, result.stderr
