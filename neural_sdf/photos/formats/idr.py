@@ -206,12 +206,14 @@ def _matrix_of(arrays: dict[str, np.ndarray], key: str, path: Path) -> Float64[n
             f"{key} of {path} is {arrays[key].dtype} of shape {arrays[key].shape}; expected"
             " numbers of shape (4, 4); mend the file"
         )
-    if (np.abs(arrays[key]) > LARGEST).any():
+    with np.errstate(over="ignore"):
+        matrix = arrays[key].astype(np.float64)
+    if (np.abs(matrix) > LARGEST).any():
         raise Mistake(
             f"{key} of {path} holds more than {LARGEST:.0e}; expected the numbers of a camera;"
             " mend the file"
         )
-    return arrays[key].astype(np.float64)
+    return matrix
 
 
 def _paired(place: Path, count: int, path: Path) -> list[Path]:

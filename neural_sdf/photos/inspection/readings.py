@@ -163,7 +163,8 @@ def _other_size(views: Views) -> Iterator[Reading]:
     centres = views.intrinsics[:, :2, 2]
     if (centres <= 0).any():
         return
-    scale = views.sizes[:, ::-1] / 2 / centres
+    with np.errstate(over="ignore"):
+        scale = views.sizes[:, ::-1] / 2 / centres
     across, down = np.median(scale, axis=0)
     if abs(np.log(across)) > SIZE_APART and abs(np.log(across / down)) < LEAST_CHANGE:
         yield Reading(

@@ -4,7 +4,8 @@ A point of the object projects into every mask that shows it (Laurentini 1994). 
 a pixel on a mask's rim there is a point which is in all other masks too, unless masks or cameras
 are wrong. The growth of a pixel is the least distance, over the points of its ray, by which the
 other masks miss the point: zero where all agree. A few of the other masks are overruled, so that
-one bad view does not spoil the others; what lies outside a photo is unknown, not background.
+one bad view does not spoil the others. A photo whose border its mask does not reach shows the whole
+object, and nothing outside is on it; outside of any other is unknown.
 """
 
 from __future__ import annotations
@@ -157,12 +158,19 @@ def _missed(
         image = image_from_world @ flat
         image += (image_from_world @ (origin - pose[:3, 3]))[:, None]
         seen, row, column = shown_pixels(image, distance.shape)
-        missed = distance.take(row * distance.shape[1] + column) * seen
+        outside = _outside(distance)
+        missed = np.where(seen, distance.take(row * distance.shape[1] + column), outside)
         for larger in worst:  # several times as quick as to keep all and sort them
             larger[:], missed = np.maximum(larger, missed), np.minimum(larger, missed)
-        shown += seen
+        shown += seen | (outside > 0)
     known = np.where(shown >= FEWEST * len(partners), worst[-1], 1.0)
     return known.reshape(points.shape[1:])
+
+
+def _outside(distance: Float32[np.ndarray, "h w"]) -> np.float32:
+    """How far all that lies outside a photo is from its mask at least; 0 if that is unknown."""
+    edges = (distance[0], distance[-1], distance[:, 0], distance[:, -1])
+    return min(edge.min() for edge in edges)
 
 
 def _rays(

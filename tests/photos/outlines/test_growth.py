@@ -59,6 +59,16 @@ def test_a_camera_that_looks_away_sees_nothing_of_the_ball():
     assert found[7] == 1.0
 
 
+def test_a_camera_set_too_near_is_told_by_what_its_photo_does_not_show():
+    """Its rim is inside the hull, but most of the ball lies outside its photo."""
+    near = CAMERAS.world_from_camera.copy()
+    near[7, :3, 3] = CENTRE + 0.3 * (near[7, :3, 3] - CENTRE) + 0.9 * near[7, :3, 0]
+    cameras = Cameras(CAMERAS.intrinsics, near)
+    assert np.nanmedian(grown([disc()] * COUNT, cameras)) < 0.002, "one in twenty is overruled"
+    shapes = silhouettes([disc()] * COUNT)._replace(overruled=0.0)
+    assert np.nanmedian(growth(shapes, cameras, SPAN)) > 0.02
+
+
 def test_the_size_of_the_object_is_the_side_of_a_square_of_its_area():
     assert silhouettes([disc()] * 3).size == pytest.approx(np.sqrt(np.pi) * IN_PHOTO, rel=0.01)
     assert silhouettes([disc(), ~disc(radius=1e3)]).size > 70  # blank ones do not count
