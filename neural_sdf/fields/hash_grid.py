@@ -19,6 +19,7 @@ from neural_sdf.fields.networks import (
     Appearance,
     Geometry,
     Network,
+    check_octaves,
     check_radius,
     check_sizes,
     normal_kernels,
@@ -80,6 +81,7 @@ def hash_grid(
             "radiance_depth": radiance_depth,
         }
     )
+    check_octaves({"point_octaves": point_octaves, "direction_octaves": direction_octaves})
     check_radius(radius)
     if finest < coarsest:
         raise Mistake(

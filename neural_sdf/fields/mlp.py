@@ -17,6 +17,7 @@ from neural_sdf.fields.networks import (
     Geometry,
     Network,
     NormedDense,
+    check_octaves,
     check_radius,
     check_sizes,
     normal_kernels,
@@ -73,6 +74,13 @@ def mlp(
         "radiance_depth": radiance_depth,
     }
     check_sizes(sizes)
+    check_octaves(
+        {
+            "num_octaves": num_octaves,
+            "point_octaves": point_octaves,
+            "direction_octaves": direction_octaves,
+        }
+    )
     check_radius(radius)
     num_inputs = 3 * (1 + 2 * num_octaves)
     if skip and not (0 < skip < depth and width > num_inputs):

@@ -16,6 +16,8 @@ from jax.scipy.linalg import solve
 from neural_sdf.fields.encodings import positional_encoding
 from neural_sdf.mistake import Mistake
 
+MOST_OCTAVES = 24  # the last of which is the last bit of a coordinate
+
 
 class Network(nnx.Module):
     """Geometry and appearance together: the `FieldModule` of every field here."""
@@ -221,3 +223,15 @@ def check_sizes(sizes: Mapping[str, int]) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise Mistake(f"field {name} is {size}; expected at least 1", setting=name)
+
+
+def check_octaves(octaves: Mapping[str, int]) -> None:
+    """Refuses positional encodings, by the names of their settings, that float32 cannot hold.
+
+    Raises:
+        Mistake: names it.
+    """
+    for name, number in octaves.items():
+        if not 0 <= number <= MOST_OCTAVES:
+            told = f"field {name} is {number}; expected 0 to {MOST_OCTAVES}, the bits of a number"
+            raise Mistake(told, setting=name)

@@ -153,6 +153,8 @@ def test_config_with_a_key_or_a_value_that_cannot_be_is_refused(settings, words)
         ({"field.radius": True}, r"radius is True; expected a number; set field.radius"),
         ({"field.radius": 2**64}, r"radius is 1844.*; expected a finite number less than 2\^31"),
         ({"field.name": ["mlp"]}, r"field name \['mlp'\] is unknown"),
+        ({"field.direction_octaves": -1}, r"direction_octaves is -1; expected 0 to 24"),
+        ({"field.point_octaves": 25}, r"point_octaves is 25; expected 0 to 24"),
         ({"seed": 2**63}, r"seed is 9223372036854775808; expected at least 0, below 2\^31"),
         ({"train.weights.mask": "much"}, r"weights.mask is 'much'; expected a finite number"),
         ({"render.dmn": 1.0}, r"render surface has no setting 'dmn'; expected some of .*'dmin'"),
