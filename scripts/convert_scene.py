@@ -11,18 +11,16 @@ and show them in masks.png.
 
 from absl import flags
 
-from neural_sdf import launch
+from neural_sdf import launch, photo_flags
 from neural_sdf.mistake import Mistake
 
 PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
 OUTPUT = flags.DEFINE_string("output", "", "the new folder to write")
 TO = flags.DEFINE_string("to", "transforms", "the layout to write; docs/data.md lists them")
-FORMAT = flags.DEFINE_string("format", "auto", "the set's own layout; told by its files if auto")
-CAMERAS = flags.DEFINE_string("cameras", "", "the camera file or folder; the usual one if empty")
-DOWNSCALE = flags.DEFINE_integer("downscale", 1, "reduce photos by this factor", lower_bound=1)
-MASK_SHOWS = flags.DEFINE_enum(
-    "mask_shows", "object", ["object", "background"], "what is bright in mask files"
+READ = photo_flags.define(
+    "format", "cameras", "mask_shows", "skip_missing", "centre", "radius", "box"
 )
+DOWNSCALE = flags.DEFINE_integer("downscale", 1, "reduce photos by this factor", lower_bound=1)
 MASKS = flags.DEFINE_enum(
     "masks",
     "given",
@@ -38,7 +36,6 @@ FRAME = flags.DEFINE_enum(
     ["world", "scene"],
     "cameras in the photos' own world, or normalised: the region of interest as unit sphere",
 )
-SKIP_MISSING = flags.DEFINE_bool("skip_missing", False, "leave out views whose files are missing")
 
 
 def main() -> None:
@@ -49,7 +46,7 @@ def main() -> None:
     from neural_sdf.photos.write import require_writer
     from neural_sdf.scenes.frame import in_scene_frame
 
-    is_synthetic = FORMAT.value.startswith("synthetic")
+    is_synthetic = READ["format"].value.startswith("synthetic")
     if bool(PATH.value) == is_synthetic:
         raise Mistake(
             f"--path is {'given with --format=synthetic' if is_synthetic else 'missing'}; expected"
@@ -61,12 +58,9 @@ def main() -> None:
     load = {"given": load_scene, "background": load_photos, "hull": load_to_mask}[MASKS.value]
     scene = load(
         PATH.value,
-        format=FORMAT.value,
-        cameras=CAMERAS.value,
         downscale=DOWNSCALE.value,
-        mask_shows=MASK_SHOWS.value,
         background=BACKGROUND.value,
-        skip_missing=SKIP_MISSING.value,
+        **photo_flags.values(READ),
     )
     beside = {}
     if MASKS.value != "given":

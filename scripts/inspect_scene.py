@@ -4,7 +4,8 @@
     python scripts/inspect_scene.py --path=my_photos --json --output=my_photos.png
 
 Exits with 0 if the set can be trained on, with 1 if it cannot. With --output it draws the cameras,
-the region of interest and the object's hull.
+the region of interest and the object's hull. A set that is trained on with --config.data.radius=2
+is judged as it is read then with --radius=2, and so the other flags.
 """
 
 import sys
@@ -12,14 +13,12 @@ from pathlib import Path
 
 from absl import flags
 
-from neural_sdf import launch
+from neural_sdf import launch, photo_flags
 from neural_sdf.mistake import Mistake
 
 PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
-FORMAT = flags.DEFINE_string("format", "auto", "its layout; told by its files if auto")
-CAMERAS = flags.DEFINE_string("cameras", "", "the camera file or folder; the usual one if empty")
-MASK_SHOWS = flags.DEFINE_enum(
-    "mask_shows", "object", ["object", "background"], "what is bright in mask files"
+READ = photo_flags.define(
+    "format", "cameras", "mask_shows", "skip_missing", "centre", "radius", "box"
 )
 JSON = flags.DEFINE_bool("json", False, "print json for programs")
 OUTPUT = flags.DEFINE_string("output", "", "a .png file to draw cameras, region and hull in")
@@ -38,9 +37,7 @@ def main() -> None:
             " there",
             setting="output",
         )
-    report = inspect_scene(
-        PATH.value, format=FORMAT.value, cameras=CAMERAS.value, mask_shows=MASK_SHOWS.value
-    )
+    report = inspect_scene(PATH.value, **photo_flags.values(READ))
     print(as_json(report) if JSON.value else as_text(report, launch.as_typed))
     if OUTPUT.value and report.scene is not None:
         replace_file(picture, scene_picture(report.scene))

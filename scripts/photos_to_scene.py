@@ -45,7 +45,7 @@ def main() -> None:
     if MASKS.value == "none":
         print(f"{OUTPUT.value}: look at scene.png there; training needs masks")
         return
-    print(as_text(report, launch.as_typed))
+    print(as_text(report, lambda setting: f"--config.data.{setting}"))  # to train with, below
     if not report.is_usable:
         sys.exit(1)
     path = shlex.quote(f"--config.data.path={OUTPUT.value}")

@@ -10,17 +10,12 @@ view. TensorFlow is not needed.
 
 from absl import flags
 
-from neural_sdf import launch
+from neural_sdf import launch, photo_flags
 
 PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
 DATA_DIR = flags.DEFINE_string("data_dir", "", "the folder of datasets; TFDS's own if empty")
 NAME = flags.DEFINE_string("name", "", "of the dataset; that of the photo set's folder if empty")
-FORMAT = flags.DEFINE_string("format", "auto", "the set's layout; told by its files if auto")
-CAMERAS = flags.DEFINE_string("cameras", "", "the camera file or folder; the usual one if empty")
-MASK_SHOWS = flags.DEFINE_enum(
-    "mask_shows", "object", ["object", "background"], "what is bright in mask files"
-)
-SKIP_MISSING = flags.DEFINE_bool("skip_missing", False, "leave out views whose files are missing")
+READ = photo_flags.define("format", "cameras", "mask_shows", "skip_missing")
 
 
 def main() -> None:
@@ -32,10 +27,7 @@ def main() -> None:
         PATH.value,
         DATA_DIR.value or datasets_folder(),
         name=NAME.value,
-        format=FORMAT.value,
-        cameras=CAMERAS.value,
-        mask_shows=MASK_SHOWS.value,
-        skip_missing=SKIP_MISSING.value,
+        **photo_flags.values(READ),
     )
     print(f"dataset: {folder}; train on it with --config.data.path={folder}")
 

@@ -21,8 +21,9 @@ from neural_sdf.photos.inspection.brightness import uneven_brightness
 from neural_sdf.photos.inspection.readings import Views
 from neural_sdf.photos.layouts import read_capture, recognise, several_layouts
 from neural_sdf.photos.load import read_scene
+from neural_sdf.photos.outlines.region import given_region
 from neural_sdf.photos.settings import Settings, read_settings
-from neural_sdf.photos.views import find_views, usable_views
+from neural_sdf.photos.views import find_views, none_left, usable_views
 from neural_sdf.scenes.frame import world_from_camera
 from neural_sdf.scenes.scene import Scene, view_mask, view_photo, view_photos
 
@@ -61,19 +62,29 @@ def inspect_scene(
     format: str = "auto",
     cameras: str = "",
     mask_shows: str = "object",
+    skip_missing: bool = False,
+    centre: Sequence[float] | None = None,
+    radius: float | None = None,
+    box: Sequence[float] | None = None,
 ) -> Report:
-    """Checks everything about a photo set.
+    """Checks everything about a photo set, as it is read with these settings.
 
     Args:
         path: as for `load_scene`.
         format: as in `Settings`.
         cameras: as in `Settings`.
         mask_shows: as in `Settings`.
+        skip_missing: as in `Settings`.
+        centre: as in `Settings`.
+        radius: as in `Settings`.
+        box: as in `Settings`.
 
     Raises:
         Mistake: if a setting is out of range, the layout unknown or not to be recognised.
     """
-    read_settings({"mask_shows": mask_shows})
+    given_region(centre, radius, box)
+    region = {"centre": centre, "radius": radius, "box": box}
+    settings = read_settings({"mask_shows": mask_shows, "skip_missing": skip_missing, **region})
     names = list(recognise(path, format))
     name, findings = names[0], list(several_layouts(names))
     try:
@@ -83,7 +94,7 @@ def inspect_scene(
     except Mistake as error:
         finding = Finding("unreadable-cameras", "error", error.text, "")
         return Report(str(path), name, 0, (finding, *findings), None)
-    scene = _read(find_set(path), capture, mask_shows, findings)
+    scene = _read(find_set(path), capture, settings, findings)
     if scene is not None and not scene.source.has_masks:
         # Late, since it imports scikit-image, which most sets do without.
         from neural_sdf.photos.inspection.matches import diagnose_by_matches
@@ -147,13 +158,19 @@ def as_json(report: Report) -> str:
     return json.dumps(document, indent=1)
 
 
-def _read(folder: Path, capture: Capture, mask_shows: str, findings: list[Finding]) -> Scene | None:
+def _read(
+    folder: Path, capture: Capture, settings: Settings, findings: list[Finding]
+) -> Scene | None:
     """The scene as far as it can be read; adds to the findings what is wrong with it."""
-    usable = usable_views(folder, capture, skip_missing=False, report=findings.append)
+    skip = settings.skip_missing
+    usable = usable_views(folder, capture, skip_missing=skip, report=findings.append)
     if not usable.views:
+        if skip and not any(finding.level == "error" for finding in findings):
+            left = none_left(folder, len(capture.views)).text
+            findings.append(Finding("missing-files", "error", left, ""))
         return None
     headers = [usable.headers[view.name] for view in usable.views]
-    settings = Settings(mask_shows=mask_shows, downscale=_downscale(headers))
+    settings = settings._replace(downscale=_downscale(headers))
     found = find_views(folder, capture, usable, settings)
     few = _few(len(found.views))
     looked_at = {v.name for i, v in enumerate(found.views) if v.mask is None or i in few}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neural_sdf.geometry import Similarity
-from neural_sdf.mistake import Doubt, Mistake
+from neural_sdf.mistake import Doubt
 from neural_sdf.photos.files.capture import Capture, Header
 from neural_sdf.photos.files.findings import DataError, Report, settle_but_masks
 from neural_sdf.photos.files.folder import find_set
@@ -40,7 +40,7 @@ from neural_sdf.photos.pixels import (
     read_photos,
 )
 from neural_sdf.photos.settings import Settings, read_settings, refuse_unused
-from neural_sdf.photos.views import Found, find_views, of_a_run, report_all, usable_views
+from neural_sdf.photos.views import Found, find_views, none_left, of_a_run, report_all, usable_views
 from neural_sdf.scenes.cup import SHOOTS, Shoot, synthetic_scene
 from neural_sdf.scenes.frame import in_frame
 from neural_sdf.scenes.scene import Scene, Source, view_masks
@@ -155,12 +155,7 @@ def _open(
         folder, capture, skip_missing=chosen.skip_missing, report=settle_but_masks
     )
     if not usable.views:
-        raise Mistake(
-            f"no photo of {folder} is left, of {len(capture.views)} views in its files; expected"
-            " some whose photos are there",
-            setting="path",
-            remedy="mend the names in the file of cameras",
-        )
+        raise none_left(folder, len(capture.views))
     frame = None if earlier is None else earlier.world_from_scene
     photos = [] if earlier is None else identify(usable.views, usable.pinholes)
     kept = None

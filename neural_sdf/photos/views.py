@@ -123,6 +123,16 @@ def usable_views(folder: Path, capture: Capture, *, skip_missing: bool, report: 
     return Usable(views, photos, pinholes)
 
 
+def none_left(folder: Path, num_views: int) -> Mistake:
+    """The error for a set that skipping what is missing leaves without a view."""
+    return Mistake(
+        f"no photo of {folder} is left, of {num_views} views in its files; expected some whose"
+        " photos are there",
+        setting="path",
+        remedy="mend the names in the file of cameras",
+    )
+
+
 def held_out_views(
     views: Sequence[View], every: int, offset: int, chosen: Sequence[int]
 ) -> Bool[np.ndarray, " V"]:

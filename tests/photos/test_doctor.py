@@ -92,6 +92,25 @@ def test_several_faults_are_found_at_once(cup):
     }
 
 
+def test_a_set_is_judged_as_it_is_read_with_the_settings(cup):
+    spoilt = Set(cup)
+    spoilt.photo(2).unlink()
+    assert not inspect_scene(cup).is_usable
+    report = inspect_scene(cup, skip_missing=True, centre=(0, 0, 3), radius=9)
+    assert report.is_usable
+    assert [(f.code, f.level) for f in report.findings] == [("missing-files", "warning")]
+    np.testing.assert_allclose(report.scene.world_from_scene.translation, (0, 0, 3))
+    assert report.scene.world_from_scene.scale == 9
+    assert report.scene.source.region == "the settings"
+
+
+def test_a_set_of_which_skipping_leaves_nothing_is_an_error(cup):
+    shutil.rmtree(cup / "images")
+    report = inspect_scene(cup, skip_missing=True)
+    assert not report.is_usable
+    assert "no photo of" in report.findings[0].message and report.findings[0].level == "error"
+
+
 def test_the_report_is_json_with_every_finding(cup):
     Set(cup).mask(3).unlink()
     document = json.loads(as_json(inspect_scene(cup)))
