@@ -200,14 +200,15 @@ def _per_view(
 
 
 def _matrix_of(arrays: dict[str, np.ndarray], key: str, path: Path) -> Float64[np.ndarray, "4 4"]:
-    """The matrix of a key."""
-    if arrays[key].shape != (4, 4) or arrays[key].dtype.kind not in "fiu":
+    """The matrix of a key; the last row, 0 0 0 1, may be left out."""
+    if arrays[key].shape not in ((4, 4), (3, 4)) or arrays[key].dtype.kind not in "fiu":
         raise Mistake(
             f"{key} of {path} is {arrays[key].dtype} of shape {arrays[key].shape}; expected"
-            " numbers of shape (4, 4); mend the file"
+            " numbers of shape (4, 4) or (3, 4); mend the file"
         )
+    matrix = np.eye(4)
     with np.errstate(over="ignore"):
-        matrix = arrays[key].astype(np.float64)
+        matrix[: len(arrays[key])] = arrays[key]
     if (np.abs(matrix) > LARGEST).any():
         raise Mistake(
             f"{key} of {path} holds more than {LARGEST:.0e}; expected the numbers of a camera;"

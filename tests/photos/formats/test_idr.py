@@ -59,6 +59,16 @@ def test_a_projection_of_no_camera_is_refused(ball, change, message):
         decompose_projection(projection, "world_mat_7 of cameras.npz")
 
 
+def test_the_last_row_of_the_matrices_may_be_left_out(idr_folder, edit_npz):
+    whole = read_idr(idr_folder, "")
+    edit_npz(idr_folder / "cameras.npz", lambda a: a.update({k: m[:3] for k, m in a.items()}))
+    cut = read_idr(idr_folder, "")
+    for view, other in zip(cut.views, whole.views, strict=True):
+        np.testing.assert_array_equal(view.intrinsics, other.intrinsics)
+        np.testing.assert_array_equal(view.world_from_camera, other.world_from_camera)
+    np.testing.assert_array_equal(cut.world_from_scene.translation, [1.0, -2.0, 0.5])
+
+
 def test_the_cameras_that_were_written_are_read(ball, idr_folder):
     capture = read_idr(idr_folder, "cameras.npz")
     for view, pose in zip(capture.views, ball.world_from_camera, strict=True):
