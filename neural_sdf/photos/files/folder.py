@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import os
 import re
 from pathlib import Path
@@ -15,6 +17,8 @@ LONGEST_PATH = 1024  # characters
 LONGEST_NAME = 240  # bytes of a file's name, so that a suffix may follow
 MOST_BYTES = 2**26  # of a file of cameras: a hundred thousand frames of json
 MOST_MODEL_BYTES = 2**30  # of a file that holds points, too
+MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as PowerShell's > begins a file
+COMMENTS = ("//", "/*", "#")
 LARGEST = 1e30  # of any number; far beyond any camera, and products of a few do not overflow
 
 
@@ -147,9 +151,34 @@ def read_text(path: Path, expected: str) -> str:
         Mistake: as `read_bytes`, or if it is no text.
     """
     try:
-        return read_bytes(path, expected).decode("utf-8-sig")
+        content = read_bytes(path, expected)
+        return content.decode(encoding(content))
     except UnicodeDecodeError as error:
         raise unreadable(path, error, expected) from error
+
+
+def encoding(content: bytes) -> str:
+    """How a text is encoded: UTF-16 if it begins with its mark of the byte order, else UTF-8."""
+    return "utf-16" if content.startswith(MARKS) else "utf-8-sig"
+
+
+def parse_json(text: str) -> Any:
+    """A json document.
+
+    Raises:
+        ValueError: if it is none; says what stands where.
+        RecursionError: if it is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        there = text[error.pos : error.pos + 40].partition("\n")[0].rstrip()
+        reason = error.msg
+        if there.startswith(COMMENTS):
+            reason = "expected json, which has no comments"
+        raise ValueError(
+            f"line {error.lineno} column {error.colno}: {there!r}, {reason}"
+        ) from error
 
 
 def unreadable(path: Path, error: Exception | str, expected: str) -> Mistake:

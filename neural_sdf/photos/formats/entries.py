@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,15 @@ from jaxtyping import Float64
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import View, image_path
 from neural_sdf.photos.files.findings import Finding, listed
-from neural_sdf.photos.files.folder import LARGEST, MOST_BYTES, read_bytes, read_text, unreadable
+from neural_sdf.photos.files.folder import (
+    LARGEST,
+    MOST_BYTES,
+    encoding,
+    parse_json,
+    read_bytes,
+    read_text,
+    unreadable,
+)
 from neural_sdf.photos.files.masks import as_mask
 from neural_sdf.photos.files.names import find_files, folded, list_files
 
@@ -95,9 +102,9 @@ def text_lines(path: Path, expected: str, most: int = MOST_BYTES) -> Iterator[tu
     Raises:
         Mistake: if it cannot be read, or is no text.
     """
-    content = io.BytesIO(read_bytes(path, expected, most))
+    content = read_bytes(path, expected, most)
     try:
-        yield from enumerate(io.TextIOWrapper(content, "utf-8-sig"), start=1)
+        yield from enumerate(io.TextIOWrapper(io.BytesIO(content), encoding(content)), start=1)
     except UnicodeDecodeError as error:
         raise unreadable(path, error, expected) from error
 
@@ -111,7 +118,7 @@ def json_frames(path: Path) -> dict[str, Any]:
     expected = "a json object with a list 'frames'"
     text = read_text(path, expected)
     try:
-        document = json.loads(text)
+        document = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise unreadable(path, error, expected) from error
     frames = document.get("frames") if isinstance(document, dict) else None

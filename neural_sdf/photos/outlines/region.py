@@ -19,7 +19,7 @@ from neural_sdf.geometry import Similarity
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture
 from neural_sdf.photos.files.findings import DataError, Finding
-from neural_sdf.photos.files.folder import LARGEST, read_text
+from neural_sdf.photos.files.folder import LARGEST, parse_json, read_text
 from neural_sdf.photos.outlines.hull import MARGIN, region_of_interest, viewed_place
 from neural_sdf.photos.outlines.thing import FEWEST, object_points
 
@@ -150,9 +150,9 @@ def write_region(folder: Path, world_from_scene: Similarity) -> None:
 
 def _read_region(path: Path) -> Similarity:
     try:
-        text = read_text(path, EXPECTED)
-        document = json.loads(text)
-        centre = np.array(document["centre"], np.float64)
+        document = parse_json(read_text(path, EXPECTED))
+        spelling = "center" if "center" in document and "centre" not in document else "centre"
+        centre = np.array(document[spelling], np.float64)
         radius = np.array(document["radius"], np.float64)
         rotation = np.array(document.get("rotation", np.eye(3)), np.float64)
     except KeyError as error:

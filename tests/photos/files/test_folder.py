@@ -1,6 +1,7 @@
 """Names in camera files stay inside the folder, and files have a bound."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from neural_sdf.photos.files.folder import (
     MOST_BYTES,
     inside,
     list_photos,
+    parse_json,
     photo_folder,
     read_bytes,
     read_text,
 )
+from neural_sdf.photos.formats.entries import text_lines
 from tests.photos.files.placed import put
 
 FOLDER = Path("/photos/scene")
@@ -122,6 +125,34 @@ def test_what_cannot_be_read_is_refused_with_what_was_expected(tmp_path):
 def test_text_may_begin_with_a_mark_of_its_byte_order(tmp_path):
     (tmp_path / "a").write_bytes("\ufeffä".encode())
     assert read_text(tmp_path / "a", "a letter") == "ä"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_text_may_be_utf_16_with_a_mark_as_powershell_writes_it(tmp_path, encoding):
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    (tmp_path / "a").write_bytes(f"{mark}ä\r\nb".encode(encoding))
+    assert read_text(tmp_path / "a", "letters").split() == ["ä", "b"]
+    assert list(text_lines(tmp_path / "a", "letters")) == [(1, "ä\n"), (2, "b")]
+    (tmp_path / "a").write_bytes("\ufeffä".encode("utf-16-le")[:-1])
+    with pytest.raises(
+        ValueError, match=r"a cannot be read \(.*truncated data\); expected letters"
+    ):
+        read_text(tmp_path / "a", "letters")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("// by hand\n{}", "line 1 column 1: '// by hand', expected json, which has no comments"),
+        ('{"a": [ # x\n1]}', "line 1 column 9: '# x', expected json, which has no comments"),
+        ('{"a": 1,\n "b": 2 /* x */}', "line 2 column 9: '/* x */}', expected json, which has no"),
+        ('{"a": 1} // end', "line 1 column 10: '// end', expected json, which has no comments"),
+        ('{"a":\n[1 2]}', "line 2 column 4: '2]}', Expecting ',' delimiter"),
+    ],
+)
+def test_what_is_no_json_is_told_by_what_stands_there(text, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        parse_json(text)
 
 
 def test_photos_are_listed_in_sorted_order_and_nothing_else_is(tmp_path):

@@ -11,7 +11,13 @@ from scipy.spatial.transform import Rotation
 from neural_sdf.geometry import Similarity
 from neural_sdf.photos import load_scene
 from neural_sdf.photos.files.capture import Capture
-from neural_sdf.photos.outlines.region import FILE, find_region, given_region, write_region
+from neural_sdf.photos.outlines.region import (
+    FILE,
+    find_region,
+    given_region,
+    write_region,
+    written_region,
+)
 from tests.photos import layouts
 
 SIZE = 40
@@ -224,6 +230,11 @@ def test_a_region_that_was_written_is_read(tmp_path):
     assert found.found_by == "region.json"
     for read, written in zip(found.world_from_scene, region, strict=True):
         np.testing.assert_array_equal(read, written)
+
+
+def test_a_region_may_have_a_center(tmp_path):
+    (tmp_path / FILE).write_text('{"center": [1, 2, 3], "radius": 2}')
+    np.testing.assert_array_equal(written_region(tmp_path).translation, [1, 2, 3])
 
 
 GOOD = {"centre": [1.0, 2.0, 3.0], "radius": 2.0}
