@@ -6,7 +6,7 @@ from neural_sdf.evaluation.images import (
     psnr_masked,
     ssim_masked,
 )
-from neural_sdf.evaluation.meshes import CHAMFER, MeshMetrics, compare_meshes
+from neural_sdf.evaluation.meshes import CHAMFER, MeshMetrics, compare_meshes, doubt_frame
 from neural_sdf.evaluation.views import evaluate_view
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "MeshMetrics",
     "compare_meshes",
     "comparison",
+    "doubt_frame",
     "evaluate_view",
     "mask_iou",
     "psnr_masked",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import igl
@@ -10,13 +11,17 @@ import trimesh
 from jaxtyping import Float
 
 from neural_sdf.export import Mesh, as_trimesh
-from neural_sdf.mistake import Mistake
+from neural_sdf.geometry import coordinates
+from neural_sdf.mistake import Doubt, Mistake
 
 # Said beside the figure, since the word has several meanings.
 CHAMFER = (
     "chamfer is the mean of the two directed means of the distance from points of one surface to"
     " the other, not squared; tools that add the two say twice as much"
 )
+FACTOR = 3.1  # between diagonals of bounding boxes: a foot for a metre is more
+NEAR = 0.1  # of the larger diagonal, by which bounding boxes are widened to look whether they meet
+LEAST_SHARED = 0.25  # of the smaller of these boxes
 FSCORE_SHARE = 0.01  # of the reference's bounding-box diagonal: the F-score's distance
 
 
@@ -69,6 +74,30 @@ def compare_meshes(
         fscore=fscore(accuracy, completeness, float(FSCORE_SHARE * diagonal)),
         normal_consistency=float((accuracy_cosine.mean() + completeness_cosine.mean()) / 2),
     )
+
+
+def doubt_frame(mesh: Mesh, reference: Mesh) -> None:
+    """Warns of a mesh that has not the size or the place of its reference.
+
+    Neither is a failure of training, more likely, but other units, or another world.
+
+    Args:
+        mesh: the surface to judge.
+        reference: the true surface.
+    """
+    boxes = np.stack([as_trimesh(surface).bounds for surface in (mesh, reference)])
+    size = np.linalg.norm(boxes[:, 1] - boxes[:, 0], axis=-1)
+    wide = boxes + NEAR * size.max() * np.array([[-1.0], [1.0]])
+    shared = (wide[:, 1].min(axis=0) - wide[:, 0].max(axis=0)).clip(0).prod()
+    least = (wide[:, 1] - wide[:, 0]).prod(axis=-1).min()
+    if size.max() > FACTOR * size.min() or shared < LEAST_SHARED * least:
+        middles = [coordinates(place, size.min()) for place in boxes.mean(axis=1)]
+        told = (
+            f"the mesh is {size[0]:.4g} from corner to corner of its bounding box, about"
+            f" ({middles[0]}), the reference {size[1]:.4g}, about ({middles[1]}); expected one"
+            " surface in the same units and frame, those of the photos' cameras"
+        )
+        warnings.warn(Doubt(told, remedy="see to those of <reference>"), stacklevel=1)
 
 
 def fscore(

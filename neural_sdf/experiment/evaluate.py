@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_sdf.evaluation import CHAMFER, compare_meshes, evaluate_view
+from neural_sdf.evaluation import CHAMFER, compare_meshes, doubt_frame, evaluate_view
 from neural_sdf.experiment.export import foretell_memory
 from neural_sdf.experiment.photos import load_in_frame
 from neural_sdf.experiment.workdir import load_trained
@@ -85,7 +85,9 @@ def evaluate(
         truth = to_world(exact, scene.world_from_scene)
     if truth is not None:
         mesh = extract_mesh(trained.field.sdf, trained.params["field"], resolution=resolution)
-        metrics |= compare_meshes(to_world(mesh, trained.world_from_scene), truth)._asdict()
+        mesh = to_world(mesh, trained.world_from_scene)
+        metrics |= compare_meshes(mesh, truth)._asdict()
+        doubt_frame(mesh, truth)
     write_json(folder / "metrics.json", metrics)
     print(_sentence({k: v for k, v in metrics.items() if k != "per_view"}))
     if truth is not None:

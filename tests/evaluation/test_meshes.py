@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from neural_sdf.evaluation import compare_meshes
+from neural_sdf.evaluation import compare_meshes, doubt_frame
 from neural_sdf.evaluation.meshes import fscore
 from neural_sdf.export import Mesh
+from neural_sdf.mistake import Doubt
 
 NUM_SAMPLES = 5000
 
@@ -98,6 +99,39 @@ def test_faces_of_no_area_change_nothing():
     assert compare_meshes(spoiled, sphere, num_samples=1000) == compare_meshes(
         sphere, sphere, num_samples=1000
     )
+
+
+def moved(factor=1.0, by=(0.0, 0.0, 0.0)):
+    return lambda mesh: mesh._replace(vertices=factor * mesh.vertices + np.array(by))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            moved(1000),
+            r"mesh is 3\.464 .* about \(1, 2, 3\), the reference 3464, about \(1000, ",
+        ),
+        (moved(0.001), r"the reference 0\.003464, .* the same units and frame"),
+        (moved(1 / 3.2808), "see to those of reference"),
+        (moved(4, (-3, -6, -9)), r"the reference 13\.86, about \(1, 2, 3\)"),
+        (moved(by=(2.1, 0, 0)), r"about \(3\.1, 2, 3\)"),
+        (moved(by=(0, 0, -50)), r"about \(1, 2, -47\)"),
+    ],
+)
+def test_reference_of_other_units_or_another_place_is_doubted(change, words):
+    mesh = icosphere(centre=(1.0, 2.0, 3.0))
+    with pytest.warns(Doubt, match=words):
+        doubt_frame(mesh, change(mesh))
+
+
+@pytest.mark.parametrize(
+    "change", [moved(), moved(2.0, (-1, -2, -3)), moved(0.5, (0.5, 1, 1.5)), moved(by=(0, 1.0, 0))]
+)
+def test_reference_of_about_the_same_size_and_place_is_not(change):
+    mesh = icosphere(centre=(1.0, 2.0, 3.0))
+    doubt_frame(mesh, change(mesh))
+    doubt_frame(square(), square(height=0.1))
 
 
 @pytest.mark.parametrize(

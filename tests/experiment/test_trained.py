@@ -13,7 +13,8 @@ from neural_sdf.experiment.build import build
 from neural_sdf.experiment.evaluate import evaluate
 from neural_sdf.experiment.export import export_mesh
 from neural_sdf.experiment.workdir import load_trained
-from neural_sdf.mistake import Mistake
+from neural_sdf.export import read_mesh, write_mesh
+from neural_sdf.mistake import Doubt, Mistake
 from neural_sdf.training import Checkpoints
 from tests.experiment.tiny import FEW, synthetic
 
@@ -95,6 +96,14 @@ def test_step_that_was_not_saved_is_answered_with_those_that_were(finished):
 def test_reference_that_is_missing_is_named(finished):
     with pytest.raises(Mistake, match=r"no_such_mesh\.ply"):
         evaluate(finished, reference=finished / "no_such_mesh.ply")
+
+
+def test_reference_in_other_units_is_doubted(finished, tmp_path):
+    export_mesh(finished, tmp_path / "mesh.ply", resolution=16)
+    mesh = read_mesh(tmp_path / "mesh.ply")
+    write_mesh(tmp_path / "mm.ply", mesh._replace(vertices=1000 * mesh.vertices))
+    with pytest.warns(Doubt, match="the same units and frame"):
+        evaluate(finished, reference=tmp_path / "mm.ply", resolution=16)
 
 
 def test_field_without_a_surface_is_refused_at_export_and_leaves_no_file(finished, tmp_path):
