@@ -16,7 +16,7 @@ from neural_sdf.mistake import Mistake
 
 PATH = flags.DEFINE_string("path", "", "the folder of the photo set")
 OUTPUT = flags.DEFINE_string("output", "", "the new folder to write")
-TO = flags.DEFINE_string("to", "transforms", "the layout to write; docs/data.md lists them")
+TO = flags.DEFINE_string("to", "transforms", "the layout to write: transforms, colmap or idr")
 READ = photo_flags.define(
     "format", "cameras", "mask_shows", "skip_missing", "centre", "radius", "box"
 )

@@ -71,6 +71,7 @@ def test_help_of_a_command_is_that_of_its_file_typed_as_it_was_started(module, s
     for other, file in COMMANDS.items():
         shown = shown.replace(f"python {file}", f"python -m neural_sdf {other}")
     assert f"    python -m neural_sdf {name} --" in by_name.stdout
+    assert "docs/" not in by_name.stdout  # a wheel has none
     assert by_name.stdout == shown
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,12 @@ def test_embedded_example_is_written_without_photos(convert, tmp_path):
     assert result.stdout == "cup: 48 views in the layout transforms, 8 of them held out\n"
     document = json.loads((tmp_path / "cup/transforms.json").read_text())
     assert len(document["frames"]) == 48 and len(document["test_filenames"]) == 8
+
+
+def test_help_names_the_layouts_that_can_be_written(convert):
+    about = re.search(r"--to: (.*)", convert("--help").stdout)
+    writers = {name for name, form in FORMATS.items() if form.write is not None}
+    assert about and set(re.split(r"\W+", about[1])) & set(FORMATS) == writers
 
 
 @pytest.mark.parametrize(
