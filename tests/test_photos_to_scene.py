@@ -143,7 +143,7 @@ def test_every_step_leaves_a_picture(place, found):
 def test_nothing_else_is_left(place, found):
     assert sorted(path.name for path in place.iterdir()) == ["found", "photos", "true"]
     assert {path.name for path in (place / "found").iterdir()} == PICTURES | {
-        *("images", "masks", "region.json", "report.json", "transforms.json")
+        *("images", "masks", "region.json", "report.json", "sparse.ply", "transforms.json")
     }
 
 

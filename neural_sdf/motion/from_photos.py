@@ -47,7 +47,8 @@ def photos_to_scene(
 
     The photos are written without lens distortion. The world is the region of interest as unit
     sphere, z upwards as most photos have it, the first camera looking along y. Beside the photos
-    and cameras lie `report.json`, and pictures: `matches.png`, `masks.png`, `scene.png`.
+    and cameras lie the points, `sparse.ply`, `report.json`, and pictures: `matches.png`,
+    `masks.png`, `scene.png`.
 
     Args:
         images: folder of the photos, PNG or JPEG, turned as their EXIF says.

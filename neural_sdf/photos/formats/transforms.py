@@ -36,6 +36,7 @@ from neural_sdf.photos.files.folder import (
 from neural_sdf.photos.files.images import read_header
 from neural_sdf.photos.files.lens_models import OpenCV
 from neural_sdf.photos.formats.entries import Named, json_frames, named_masks, named_photos
+from neural_sdf.photos.formats.points_file import read_points, write_points
 from neural_sdf.photos.formats.splits import read_splits
 from neural_sdf.photos.formats.transforms_frame import (
     OPENCV_FROM_OPENGL,
@@ -48,16 +49,17 @@ from neural_sdf.photos.formats.transforms_frame import (
 )
 
 NAMES = ("transforms", "transform")  # of the json, before _train.json; the second is NeuS2's
+POINTS = "sparse.ply"  # as it is written
 READ = {
     *("file_path", "mask_path", "transform_matrix", "w", "h", "fl_x", "fl_y", "cx", "cy", "sk_x"),
     *("camera_angle_x", "camera_angle_y", *OpenCV._fields, "camera_model", "is_fisheye", "from_na"),
     *("intrinsic_matrix", "train_filenames", "test_filenames", "val_filenames"),
-    *("sphere_center", "sphere_radius", "aabb_range"),
+    *("sphere_center", "sphere_radius", "aabb_range", "ply_file_path"),
 }
 # What says nothing of how the photos are to be read here.
 NEEDLESS = {
     *("aabb_scale", "scale", "offset", "aabb", "up", "applied_transform", "applied_scale"),
-    *("ply_file_path", "depth_file_path", "depth_path", "integer_depth_scale", "normal_file_path"),
+    *("depth_file_path", "depth_path", "integer_depth_scale", "normal_file_path"),
     *("sk_y", "colmap_im_id", "sharpness", "timestamp", "time", "camera_id", "id", "rotation"),
     "n_images",
 }
@@ -122,7 +124,9 @@ def read_transforms(folder: Path, cameras: str) -> Capture:
     if "" in files:
         views.sort(key=lambda view: image_path(view.image))
     findings += [*photos.findings, *masks.findings]
-    return Capture(tuple(views), _region(documents[0][2], where), findings=tuple(findings))
+    first = documents[0][2]
+    points = read_points(folder, first.get("ply_file_path"), findings)
+    return Capture(tuple(views), _region(first, where), points, tuple(findings))
 
 
 def _read_frames(
@@ -237,6 +241,8 @@ def _unread_keys(frames: Sequence[Frame], where: str) -> Iterator[Finding]:
 def write_transforms(folder: Path, capture: Capture) -> None:
     """`transforms.json` of a capture whose photos lie in the folder, with OpenGL axes.
 
+    Sparse points go to `sparse.ply` beside it.
+
     Raises:
         Mistake: if a camera has skew, which the format cannot hold.
     """
@@ -244,7 +250,11 @@ def write_transforms(folder: Path, capture: Capture) -> None:
     test = [_relative(folder, view.image) for view in capture.views if view.is_test]
     train = [_relative(folder, view.image) for view in capture.views if not view.is_test]
     splits = {"train_filenames": train, "test_filenames": test} if test else {}
-    document = {**splits, "frames": [_frame(folder, view) for view in capture.views]}
+    cloud = {}
+    if capture.points is not None:
+        write_points(folder / POINTS, capture.points)
+        cloud = {"ply_file_path": POINTS}
+    document = {**splits, **cloud, "frames": [_frame(folder, view) for view in capture.views]}
     (folder / "transforms.json").write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from neural_sdf.photos.files.lens_models import Fisheye, OpenCV, Polynomial
-from neural_sdf.photos.formats.transforms import is_transforms, read_transforms
+from neural_sdf.photos.formats.transforms import is_transforms, read_transforms, write_transforms
 
 
 def read(folder):
@@ -40,6 +40,59 @@ def test_angles_of_view_and_photo_size_give_the_blender_camera(transforms_folder
     view = read(transforms_folder)[0]
     np.testing.assert_allclose(view.intrinsics, [[48, 0, 24], [0, 48, 18], [0, 0, 1]])
     assert view.size is None
+
+
+AXES = b"".join(b"property double %c\n" % x for x in b"xyz")
+HEAD = b"ply\nformat binary_little_endian 1.0\nelement vertex 2\n" + AXES + b"end_header\n"
+PLY = HEAD + bytes(48)
+FAR = np.array([481234.5, 5456789.25, 212.7])
+POINTS = np.random.default_rng(0).normal(size=(50, 3)) + FAR
+
+
+def test_points_that_were_written_are_read(transforms_folder):
+    capture = read_transforms(transforms_folder, "")
+    write_transforms(transforms_folder, capture._replace(points=POINTS))
+    again = read_transforms(transforms_folder, "")
+    np.testing.assert_array_equal(again.points, POINTS)
+    assert capture.points is None and again.findings == ()
+
+
+def test_points_may_be_text_with_colours_as_nerfstudio_writes_them(transforms_folder, edit_json):
+    axes = "".join(f"property float {x}\n" for x in "xyz")
+    axes += "".join(f"property uint8 {x}\n" for x in ("red", "green", "blue"))
+    head = f"ply\nformat ascii 1.0\nelement vertex 2\n{axes}end_header\n"
+    (transforms_folder / "sparse_pc.ply").write_text(head + "1 2 3 9 9 9\n-4 5 0.5 9 9 9\n")
+    name = {"ply_file_path": "./sparse_pc.ply"}
+    edit_json(transforms_folder / "transforms.json", lambda d: d.update(name))
+    points = read_transforms(transforms_folder, "").points
+    np.testing.assert_array_equal(points, [[1, 2, 3], [-4, 5, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("missing.ply", None),
+        (7, None),
+        ("a.ply", b"ply\n"),
+        ("a.ply", b""),
+        ("a.ply", b"solid"),
+        ("a.ply", PLY[:-3]),
+        ("a.ply", PLY[:-8] + np.float64(np.nan).tobytes()),
+        ("a.ply", PLY.replace(b"vertex 2", b"vertex 999999999999")),
+    ],
+)
+def test_points_that_cannot_be_read_are_told_and_left_out(
+    transforms_folder, edit_json, name, content
+):
+    if content is not None:
+        (transforms_folder / "a.ply").write_bytes(content)
+    named = {"ply_file_path": name}
+    edit_json(transforms_folder / "transforms.json", lambda d: d.update(named))
+    capture = read_transforms(transforms_folder, "")
+    (finding,) = capture.findings
+    assert capture.points is None and len(capture.views) == 12
+    assert (finding.code, finding.level) == ("unreadable-points", "note")
+    assert str(name) in finding.message
 
 
 def test_a_suffix_may_be_left_out_and_a_pose_have_three_rows(ball, transforms_folder, edit_json):

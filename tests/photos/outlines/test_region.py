@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from neural_sdf.geometry import Similarity
-from neural_sdf.photos import load_scene
+from neural_sdf.photos import load_scene, write_scene
 from neural_sdf.photos.files.capture import Capture
 from neural_sdf.photos.outlines.region import (
     FILE,
@@ -167,6 +167,11 @@ def test_a_set_without_masks_has_the_region_of_its_points_or_cameras(tmp_path):
     assert scene.source.region == "sparse points"
     np.testing.assert_allclose(scene.world_from_scene.translation, layouts.CENTRE, atol=0.1)
     assert 0.8 <= scene.world_from_scene.scale < 1.0
+    write_scene(scene, tmp_path / "written", "transforms")
+    (tmp_path / "written" / FILE).unlink()
+    again = load_without_masks(tmp_path / "written")
+    assert again.source.region == "sparse points"
+    np.testing.assert_allclose(again.world_from_scene.scale, scene.world_from_scene.scale)
     (folder / "sparse/0/points3D.txt").unlink()
     scene = load_without_masks(folder)
     assert scene.source.region == "the cameras' common view"
