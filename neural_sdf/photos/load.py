@@ -40,7 +40,15 @@ from neural_sdf.photos.pixels import (
     read_photos,
 )
 from neural_sdf.photos.settings import Settings, read_settings, refuse_unused
-from neural_sdf.photos.views import Found, find_views, none_left, of_a_run, report_all, usable_views
+from neural_sdf.photos.views import (
+    Found,
+    enlarged,
+    find_views,
+    none_left,
+    of_a_run,
+    report_all,
+    usable_views,
+)
 from neural_sdf.scenes.cup import SHOOTS, Shoot, synthetic_scene
 from neural_sdf.scenes.frame import in_frame
 from neural_sdf.scenes.scene import Scene, Source, view_masks
@@ -212,7 +220,9 @@ def read_scene(
     scene = _in_world(found, photos)
     masks = view_masks(scene) if scene.source.has_masks else []
     poses, names = np.asarray(scene.scene_from_camera), scene.source.names
-    compared = Views(names, found.order, masks, photos.intrinsics, poses, photos.sizes)
+    compared = Views(
+        names, found.order, masks, photos.intrinsics, poses, photos.sizes, enlarged(found)
+    )
     blocked = report_all(report, diagnose(compared))
     blocked = blocked or report_all(report, boundless(masks))
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float64, Int
 
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Header, View
@@ -131,6 +131,14 @@ def none_left(folder: Path, num_views: int) -> Mistake:
         setting="path",
         remedy="mend the names in the file of cameras",
     )
+
+
+def enlarged(found: Found) -> Float64[np.ndarray, " V"] | None:
+    """What K of each view was multiplied by, for its photo's size; None if all are as written."""
+    declared = {view.name: view.size for view in found.capture.views}
+    pairs = [(view.size, declared[view.name]) for view in found.views]
+    ratios = np.array([now[1] / size[1] if now and size else 1.0 for now, size in pairs])
+    return ratios if (ratios != 1).any() else None
 
 
 def held_out_views(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from neural_sdf.photos.files.findings import DataError
 from neural_sdf.photos.inspection.readings import Views
@@ -27,8 +29,18 @@ def scores(shapes: Silhouettes, views: Views) -> Float[np.ndarray, " V"] | None:
 
 def disagreement(views: Views) -> float:
     """Mean growth over the views; 1 if the cameras do not look at one place."""
-    found = scores(silhouettes(views.masks), views)
-    return 1.0 if found is None else float(np.nanmean(found))
+    return disagreement_of(views.masks)(views)
+
+
+def disagreement_of(masks: Sequence[Bool[np.ndarray, "_h _w"]]) -> Callable[[Views], float]:
+    """`disagreement` of views that have these masks, of which it is asked many times."""
+    shapes = silhouettes(masks)
+
+    def mean(views: Views) -> float:
+        found = scores(shapes, views)
+        return 1.0 if found is None else float(np.nanmean(found))
+
+    return mean
 
 
 def span(views: Views) -> Span:
@@ -55,4 +67,5 @@ def part(views: Views, which: Int[np.ndarray, " S"]) -> Views:
         views.intrinsics[which],
         views.world_from_camera[which],
         views.sizes[which],
+        None if views.enlarged is None else views.enlarged[which],
     )

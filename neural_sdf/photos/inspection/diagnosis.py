@@ -1,23 +1,27 @@
 """Why masks and cameras disagree: the same files read in another way, until they agree.
 
 `outlines.growth` says whether they agree. Where they do not, every usual mistake is undone in
-turn (axes turned, focal lengths exchanged or of another side, poses inverted, photos in another
-order or out of step, masks inverted, shifted or those of another photo), and the reading that
-agrees is the diagnosis. Of a disagreement that no reading explains, masks may be the cause as well
-as poses.
+turn (axes or photos turned, focal lengths exchanged or of another side, photos resized or cut,
+poses inverted, photos in another order or out of step, masks inverted, shifted or those of another
+photo), and the reading under which least disagreement remains is the diagnosis. Of a disagreement
+that no reading explains, masks may be the cause as well as poses.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from jaxtyping import Float
 
 from neural_sdf.photos.files.findings import Finding
+from neural_sdf.photos.inspection.choice import least, told
 from neural_sdf.photos.inspection.comparison import (
     EXPLAINED,
     NOISE,
     disagreement,
+    disagreement_of,
     part,
     sample,
     scores,
@@ -30,28 +34,30 @@ from neural_sdf.photos.inspection.odd_views import (
 )
 from neural_sdf.photos.inspection.outlines import inverted_masks, said_nothing
 from neural_sdf.photos.inspection.readings import (
-    FOCAL,
     Reading,
     Views,
     is_tiny,
+    other_sides,
     other_units,
     readings,
 )
+from neural_sdf.photos.inspection.resized import cut, made_larger
 from neural_sdf.photos.inspection.searches import (
     common_factor,
     common_shift,
     left_out,
     out_of_step,
     shared_masks,
-    wrong_factor,
 )
 from neural_sdf.photos.outlines.growth import Silhouettes, silhouettes
 
 FEWEST_VIEWS = 4  # that can be compared
+FINE = 6e-4  # typical growth of good masks and cameras; above, what explains it is told
 DISAGREE = 0.06  # typical growth at which nothing can be learned
 RANDOM = 0.5  # of the growth in a random order, at which the given order means nothing
 ODD = 0.008  # growth of a single view that stands out
 STANDS_OUT = 4.0  # growth of a single view over the typical, where the typical is not small
+SLACK = 1e-4  # growth by which two readings may differ and yet agree equally well
 SHARP = 0.8  # pixels of small masks below which nothing is told
 MASKS_AND_CAMERAS = "masks and cameras"
 
@@ -91,23 +97,26 @@ def _compare(views: Views) -> Iterator[Finding]:
     shapes = silhouettes(views.masks)
     growths = scores(shapes, views)
     if growths is None:
-        yield from _explained(views, 1.0, readings)
+        yield from _explained(views, np.ones(len(views.names)), _usual)
         return
     typical, worst = float(np.nanmedian(growths)), float(np.nanmax(growths))
     odd = max(ODD, SHARP / shapes.size)
     noise = max(NOISE, 0.1 * odd)
     if typical <= noise and worst <= odd:
-        yield from slightly_odd_views(shapes, views, growths)
+        slight = list(_explained(views, growths, _slight)) if typical > FINE else []
+        if slight:
+            yield from (finding._replace(level="warning") for finding in slight)
+        else:
+            yield from slightly_odd_views(shapes, views, growths)
         return
     mean = float(np.nanmean(growths))
     if is_tiny(views):  # all rays of a view are nearly one, and other readings agree by chance
-        yield from list(_explained(views, mean, other_units)) or [
+        yield from list(_explained(views, growths, _in_units)) or [
             left_out(views, MASKS_AND_CAMERAS)
         ]
         return
-    explained = list(shared_masks(views, mean)) or list(_explained(views, mean, readings))
-    if typical > noise and not explained:
-        explained = list(_factor(views)) or list(common_shift(views, typical))
+    ways = _usual if typical > noise else _without_search
+    explained = list(shared_masks(views, mean)) or list(_explained(views, growths, ways))
     explained = explained or list(out_of_step(views))
     if explained:
         yield from explained
@@ -118,28 +127,52 @@ def _compare(views: Views) -> Iterator[Finding]:
         yield from few or [_unexplained(shapes, views, typical)]
 
 
-def _explained(
-    views: Views, unread: float, ways: Callable[[Views], Iterator[Reading]]
-) -> Iterator[Finding]:
-    """The reading under which masks and cameras agree, if there is one."""
-    few = sample(views)
-    best = min(ways(views), key=lambda r: disagreement(part(r.apply(views), few)))
-    remaining = disagreement(best.apply(views))
-    if best.code == FOCAL and remaining > NOISE:
-        nearer = list(_factor(views))  # than the ratio of the sides, which may be by chance
-        if nearer:
-            yield from nearer
-            return
-    if remaining < EXPLAINED * unread and remaining < DISAGREE / 2:
-        yield Finding(best.code, "error", best.message, best.remedy)
+def _without_search(views: Views) -> Iterator[Iterator[Reading]]:
+    yield readings(views)
+    yield other_sides(views)
 
 
-def _factor(views: Views) -> Iterator[Finding]:
-    """Focal lengths that are all too short or too long, where they alone explain it."""
+def _usual(views: Views) -> Iterator[Iterator[Reading]]:
+    """Every usual mistake undone, those with a number that is searched for too."""
     few = part(views, sample(views))
-    factor, remaining = common_factor(disagreement, few)
-    if remaining < EXPLAINED * disagreement(few) and remaining < NOISE:
-        yield wrong_factor(factor, MASKS_AND_CAMERAS)
+    score = disagreement_of(few.masks)
+    yield itertools.chain(made_larger(score, few), cut(score, few), readings(views))
+    yield itertools.chain(other_sides(views), common_factor(score, few))
+    yield common_shift(score, few)
+
+
+def _slight(views: Views) -> Iterator[Iterator[Reading]]:
+    """What outlines hardly show, however wrong the shape that is made of them."""
+    few = part(views, sample(views))
+    score = disagreement_of(few.masks)
+    yield itertools.chain(cut(score, few), common_factor(score, few))
+
+
+def _in_units(views: Views) -> Iterator[Iterator[Reading]]:
+    yield other_units(views)
+
+
+def _explained(
+    views: Views,
+    unread: Float[np.ndarray, " V"],
+    ways: Callable[[Views], Iterator[Iterator[Reading]]],
+) -> Iterator[Finding]:
+    """The readings under which masks and cameras agree, if there are such."""
+    few = sample(views)
+    found = least(ways(views), views, lambda r: disagreement(part(r.apply(views), few)), SLACK)
+    agreeing = [reading for reading in found if _agrees(reading, views, unread)]
+    if agreeing:
+        yield told(agreeing, MASKS_AND_CAMERAS)
+
+
+def _agrees(reading: Reading, views: Views, unread: Float[np.ndarray, " V"]) -> bool:
+    """Whether a reading explains the growth as it was; one with a number of its own, to noise."""
+    read = reading.apply(views)
+    growths = scores(silhouettes(read.masks), read)
+    if growths is None:
+        return False
+    average, most = (np.nanmedian, NOISE) if reading.is_fitted else (np.nanmean, DISAGREE / 2)
+    return bool(average(growths) < min(EXPLAINED * average(unread), most))
 
 
 def _unexplained(shapes: Silhouettes, views: Views, typical: float) -> Finding:

@@ -7,7 +7,8 @@ lines tell how far off the cameras are. The usual mistakes are told as `diagnosi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -18,8 +19,18 @@ from skimage.feature import SIFT, match_descriptors
 from neural_sdf.photos.files.findings import Finding
 from neural_sdf.photos.files.images import LUMA
 from neural_sdf.photos.files.reduction import box_average
-from neural_sdf.photos.inspection.readings import FOCAL, Views, is_tiny, other_units, readings
-from neural_sdf.photos.inspection.searches import common_factor, left_out, wrong_factor
+from neural_sdf.photos.inspection.choice import least, told
+from neural_sdf.photos.inspection.readings import (
+    FOCAL,
+    Reading,
+    Views,
+    is_tiny,
+    other_sides,
+    other_units,
+    readings,
+)
+from neural_sdf.photos.inspection.resized import made_larger
+from neural_sdf.photos.inspection.searches import common_factor, left_out
 
 LONGEST = 400  # pixels of a photo's longer side, for this purpose
 PAIRS = 12  # of views that are compared, at most twice as many
@@ -28,6 +39,7 @@ FEWEST_PAIRS = 3  # with so many matches, to say anything
 RATIO = 0.75  # of the nearest descriptor's distance to the second nearest's
 OFF = 2.5  # pixels of the small photos by which a typical match may miss its line
 COMPARED = "photos and cameras"
+SLACK = 0.05  # pixels by which two readings may differ and yet agree equally well
 EXPLAINED = 1 / 3  # of the distance that may remain under the right reading
 
 
@@ -74,23 +86,28 @@ def diagnose_by_matches(
 def _explained(
     pairs: Sequence[Matches], views: Views, distance: float, good: float
 ) -> list[Finding]:
-    """The reading, or the factor of the focal lengths, under which the lines are met."""
+    """The readings under which the lines are met."""
 
     def under(other: Views) -> float:
         return line_distance(pairs, other)
 
     # With all rays of a view nearly one, readings of other kinds would agree by chance.
-    ways = (other_units if is_tiny(views) else readings)(views)
-    best = min(ways, key=lambda reading: under(reading.apply(views)))
-    remaining = under(best.apply(views))
-    if remaining < EXPLAINED * distance and (best.code != FOCAL or remaining < good):
-        message = best.message.replace("masks and cameras", COMPARED)
-        return [Finding(best.code, "error", message, best.remedy)]
-    if is_tiny(views):
-        return [left_out(views, COMPARED)]
-    factor, remaining = common_factor(under, views)
-    explains = remaining < min(EXPLAINED * distance, good)
-    return [wrong_factor(factor, COMPARED)] if explains else []
+    tiny = is_tiny(views)
+    ways = [other_units(views)] if tiny else _usual(under, views)
+    found = least(ways, views, lambda reading: under(reading.apply(views)), SLACK)
+    agreeing = []
+    for reading in found:
+        most = good if reading.code == FOCAL else np.inf
+        if under(reading.apply(views)) < min(EXPLAINED * distance, most):
+            agreeing.append(reading)
+    if agreeing:
+        return [told(agreeing, COMPARED)]
+    return [left_out(views, COMPARED)] if tiny else []
+
+
+def _usual(score: Callable[[Views], float], views: Views) -> Iterator[Iterator[Reading]]:
+    yield itertools.chain(made_larger(score, views), readings(views))
+    yield itertools.chain(other_sides(views), common_factor(score, views))
 
 
 def find_matches(photos: Sequence[UInt8[np.ndarray, "_h _w 3"]], views: Views) -> list[Matches]:

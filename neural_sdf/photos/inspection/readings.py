@@ -14,7 +14,6 @@ from neural_sdf.photos.inspection.outlines import BORDER, border_share
 QUARTER = np.array([[0.0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 FOCAL = "wrong-focal-length"  # the finding of every mistake in focal lengths
 LEAST_CHANGE = 0.04  # of a focal length or side: less is no other reading
-SIZE_APART = 0.2  # logarithm: principal points off the middle in all views alike by more
 TINY = 0.1  # focal length over the longer side; a photo 157 degrees wide
 TURNED = np.array([1.0, -1.0, -1.0, 1.0])  # of a pose's columns: between OpenCV and OpenGL
 
@@ -29,6 +28,8 @@ class Views(NamedTuple):
         intrinsics: K at the size of the masks.
         world_from_camera: rigid poses.
         sizes: (height, width) of the photos that K is of.
+        enlarged: what K was multiplied by, since the photos have another size than their cameras
+            declare; None where the cameras are as written.
     """
 
     names: tuple[str, ...]
@@ -37,6 +38,7 @@ class Views(NamedTuple):
     intrinsics: Float64[np.ndarray, "V 3 3"]
     world_from_camera: Float64[np.ndarray, "V 4 4"]
     sizes: Int[np.ndarray, "V 2"]
+    enlarged: Float64[np.ndarray, " V"] | None = None
 
 
 class Reading(NamedTuple):
@@ -47,16 +49,18 @@ class Reading(NamedTuple):
         message: what is then wrong with the files as they are.
         remedy: how to mend it.
         apply: the views under this reading.
+        is_fitted: whether it has a number that was chosen for them to agree.
     """
 
     code: str
     message: str
     remedy: str
     apply: Callable[[Views], Views]
+    is_fitted: bool = False
 
 
 def readings(views: Views) -> Iterator[Reading]:
-    """Every usual mistake, undone."""
+    """Every usual mistake, undone; those in focal lengths alone are in `other_sides`."""
     yield Reading(
         "wrong-axes",
         "the poses have the axes of another convention: with the camera's y and z axes turned,"
@@ -65,15 +69,7 @@ def readings(views: Views) -> Iterator[Reading]:
         " (y down, z forward) in all others",
         lambda v: v._replace(world_from_camera=v.world_from_camera * TURNED),
     )
-    for turn in (QUARTER, QUARTER.T):
-        yield Reading(
-            "wrong-axes",
-            "the poses have the axes of another convention: with the camera turned by a quarter"
-            " about its optical axis, masks and cameras agree",
-            "write poses_bounds.npy with the columns down, right, backwards; store photos as the"
-            " camera has them, not turned",
-            lambda v, turn=turn: v._replace(world_from_camera=v.world_from_camera @ turn),
-        )
+    yield from _turned(views)
     for axes in (np.ones(4), TURNED):  # a file with OpenGL axes is inverted in those
         yield Reading(
             "inverted-poses",
@@ -98,8 +94,6 @@ def readings(views: Views) -> Iterator[Reading]:
         "exchange fx and fy in the camera file",
         lambda v: v._replace(intrinsics=_exchanged(v.intrinsics)),
     )
-    yield from _other_sides(views)
-    yield from _other_size(views)
     yield from _other_centres(views)
     if views.masks and np.median([border_share(mask) for mask in views.masks]) > BORDER:
         yield Reading(  # a background all round agrees with nearly any cameras
@@ -128,20 +122,57 @@ def zoomed(views: Views, factor: float | Float64[np.ndarray, " V"]) -> Views:
     return views._replace(intrinsics=intrinsics)
 
 
-def _other_sides(views: Views) -> Iterator[Reading]:
+def _turned(views: Views) -> Iterator[Reading]:
+    """Cameras turned about their optical axes, by themselves or with photos that were."""
+    half = QUARTER @ QUARTER
+    for turn, words in ((QUARTER, "a quarter"), (QUARTER.T, "a quarter"), (half, "a half")):
+        with_photo = Reading(
+            "wrong-axes",
+            f"the photos are turned by {words}: with the cameras turned as they are, principal"
+            " points too, masks and cameras agree",
+            "turn photos and masks back, to what they were when the cameras were found",
+            lambda v, turn=turn: _with_photo(v, turn),
+        )
+        alone = Reading(
+            "wrong-axes",
+            f"the poses have the axes of another convention: with the camera turned by {words}"
+            " about its optical axis, masks and cameras agree",
+            "write poses_bounds.npy with the columns down, right, backwards; store photos as the"
+            " camera has them, not turned",
+            lambda v, turn=turn: v._replace(world_from_camera=v.world_from_camera @ turn),
+        )
+        # With the principal point in the middle the two are one: the likelier is told.
+        yield from (with_photo, alone) if turn is half else (alone, with_photo)
+
+
+def _with_photo(views: Views, turn: Float64[np.ndarray, "4 4"]) -> Views:
+    """Cameras of photos turned about their middles: x to turn⁻¹ x, in pixels as in the camera."""
+    back = turn[:3, :3].T
+    sides = views.sizes[:, ::-1]
+    middle = np.concatenate([sides / 2, np.ones((len(sides), 1))], axis=1)
+    # K of the photo as it was, with its middle as the origin; its sides may be exchanged.
+    before = np.abs(middle @ back.T)
+    intrinsics = views.intrinsics.copy()
+    intrinsics[:, :2, 2] -= before[:, :2]
+    intrinsics = back @ intrinsics @ turn[:3, :3]
+    intrinsics[:, :2, 2] += middle[:, :2]
+    return views._replace(intrinsics=intrinsics, world_from_camera=views.world_from_camera @ turn)
+
+
+def other_sides(views: Views) -> Iterator[Reading]:
     """Focal lengths computed from an angle of view and the side that it does not belong to."""
     width = views.sizes[:, 1]
     for side, length in (("longer", views.sizes.max(axis=1)), ("shorter", views.sizes.min(axis=1))):
         for factor, words in (
             (
                 length / width,
-                f"that of the {side} side over the width: where camera_angle_x is the"
-                f" angle along the {side} side, they come out so",
+                f"that of the {side} side over the width: they come out so from an angle along the"
+                f" {side} side that is taken for camera_angle_x",
             ),
             (
                 width / length,
-                f"that of the width over the {side} side: where the angle along the"
-                " width is taken for the other's, they come out so",
+                f"that of the width over the {side} side: they come out so from an angle along the"
+                " width that is taken for the other's",
             ),
         ):
             off = factor[np.abs(np.log(factor)) > LEAST_CHANGE]
@@ -152,28 +183,10 @@ def _other_sides(views: Views) -> Iterator[Reading]:
                 FOCAL,
                 f"the focal lengths are too {'short' if off[0] > 1 else 'long'}: multiplied by"
                 f" {np.median(off):.3g}{each}, masks and cameras agree; the ratio is {words}",
-                "write camera_angle_x along the width: 2 atan(width / 2 / focal length); or"
-                " multiply the focal lengths",
+                "multiply the focal lengths; or, if the file has camera_angle_x instead of them,"
+                " write it along the width: 2 atan(width / 2 / focal length)",
                 lambda v, factor=factor: zoomed(v, factor),
             )
-
-
-def _other_size(views: Views) -> Iterator[Reading]:
-    """K of photos of another size, whose middle the principal points give away."""
-    centres = views.intrinsics[:, :2, 2]
-    if (centres <= 0).any():
-        return
-    with np.errstate(over="ignore"):
-        scale = views.sizes[:, ::-1] / 2 / centres
-    across, down = np.median(scale, axis=0)
-    if abs(np.log(across)) > SIZE_APART and abs(np.log(across / down)) < LEAST_CHANGE:
-        yield Reading(
-            FOCAL,
-            f"the cameras are those of photos {1 / across:.3g} times as wide and high: with fx, fy,"
-            f" cx and cy multiplied by {across:.3g}, masks and cameras agree",
-            f"multiply them by {across:.3g}, or give the photos of that size",
-            lambda v: v._replace(intrinsics=_scaled(v.intrinsics, scale, np.zeros(2))),
-        )
 
 
 def other_units(views: Views) -> Iterator[Reading]:
@@ -189,7 +202,7 @@ def other_units(views: Views) -> Iterator[Reading]:
             f"the intrinsics are not in pixels: taken as shares {words}, masks and cameras agree",
             "write K in pixels",
             lambda v, scale=scale, shift=shift: v._replace(
-                intrinsics=_scaled(v.intrinsics, scale, shift)
+                intrinsics=scaled(v.intrinsics, scale, shift)
             ),
         )
 
@@ -230,7 +243,7 @@ def _centred(
     return changed
 
 
-def _scaled(
+def scaled(
     intrinsics: Float64[np.ndarray, "V 3 3"],
     scale: Float64[np.ndarray, "V 2"],
     shift: Float64[np.ndarray, "*V 2"],

@@ -14,15 +14,14 @@ from jaxtyping import Float64, Int
 from neural_sdf.photos.files.findings import Finding, names
 from neural_sdf.photos.inspection.comparison import (
     EXPLAINED,
-    NOISE,
     disagreement,
     part,
     sample,
     scores,
     span,
 )
-from neural_sdf.photos.inspection.readings import FOCAL, Views, is_tiny, zoomed
-from neural_sdf.photos.outlines.growth import LENIENT, Cameras, growth, shifted, silhouettes
+from neural_sdf.photos.inspection.readings import FOCAL, Reading, Views, is_tiny, zoomed
+from neural_sdf.photos.outlines.growth import LENIENT, Cameras, growth, silhouettes
 
 MOVES = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)])
 FIRST_SHIFT, LAST_SHIFT = 0.08, 0.01  # of the object's size: steps of the search for a shift
@@ -31,64 +30,59 @@ LEAST_FACTOR = np.log(1.05)  # nearer to none, it is not told
 FEWEST_MOVED = 3  # views out of step; of fewer each is told by itself
 
 
-def common_shift(views: Views, typical: float) -> Iterator[Finding]:
-    """Masks that are all displaced by the same pixels."""
-    views = part(views, sample(views))
-    shapes = silhouettes(views.masks)
+def common_shift(score: Callable[[Views], float], views: Views) -> Iterator[Reading]:
+    """Masks that are all displaced by the same pixels, which are those of the photos."""
+    size = float(np.median([np.sqrt(mask.sum()) for mask in views.masks]))
 
-    def score(shift: np.ndarray) -> float:
-        found = scores(shifted(shapes, shift), views)
-        return 1.0 if found is None else float(np.nanmedian(found))
+    def moved(views: Views, shift: Float64[np.ndarray, "2"]) -> Views:
+        """With the masks moved by the shift, that is with the principal points moved against it."""
+        intrinsics = views.intrinsics.copy()
+        intrinsics[:, :2, 2] -= shift
+        return views._replace(intrinsics=intrinsics)
 
-    shift, best = best_shift(score, typical, shapes.size)
-    if best > EXPLAINED * typical or best > NOISE:
-        return
-    x, y = shift / np.median(shapes.scale)
-    yield Finding(
-        "misaligned-masks",
-        "error",
-        f"all masks are displaced against the cameras: moved by {x:.3g} columns to the right"
-        f" and {y:.3g} rows down, they agree",
-        "make masks of the photos as they are, or mend the principal point of the cameras",
-    )
+    shift, _ = best_shift(lambda shift: score(moved(views, shift)), score(views), size)
+    if shift.any():
+        x, y = shift
+        yield Reading(
+            "misaligned-masks",
+            f"all masks are displaced against the cameras: moved by {x:.3g} columns to the right"
+            f" and {y:.3g} rows down, masks and cameras agree",
+            "make masks of the photos as they are, or mend the principal point of the cameras",
+            lambda v: moved(v, shift),
+            is_fitted=True,
+        )
 
 
 def best_shift(
     score: Callable[[np.ndarray], float], unmoved: float, size: float
 ) -> tuple[Float64[np.ndarray, "2"], float]:
     """The displacement with the least score, by pattern search from none, and that score."""
-    return _pattern_search(score, unmoved, MOVES, (FIRST_SHIFT * size, LAST_SHIFT * size))
+    return pattern_search(score, unmoved, MOVES, (FIRST_SHIFT * size, LAST_SHIFT * size))
 
 
-def common_factor(score: Callable[[Views], float], views: Views) -> tuple[float, float]:
-    """The factor of all focal lengths with the least score, and that score.
+def common_factor(score: Callable[[Views], float], views: Views) -> Iterator[Reading]:
+    """Focal lengths that are all too short or too long by one factor.
 
-    Outlines and epipolar lines alike tell a factor to within some hundredths.
+    Outlines and epipolar lines alike tell it to within some hundredths.
     """
 
     def of(log: np.ndarray) -> float:
         other = zoomed(views, float(np.exp(log[0])))
         return np.inf if is_tiny(other) else score(other)  # there, anything agrees
 
-    log, best = _pattern_search(
-        of,
-        score(views),
-        np.array([[-1], [1]]),
-        (FIRST_FACTOR, LAST_FACTOR),
-    )
-    return (float(np.exp(log[0])), best) if abs(log[0]) > LEAST_FACTOR else (1.0, np.inf)
-
-
-def wrong_factor(factor: float, compared: str) -> Finding:
-    """What a common factor of the focal lengths means."""
-    return Finding(
-        FOCAL,
-        "error",
-        f"the focal lengths are too {'short' if factor > 1 else 'long'}: multiplied by about"
-        f" {factor:.3g}, {compared} agree",
-        "see that they are in pixels of these photos, and not of photos of another size or of an"
-        " angle along another side; else calibrate the camera anew",
-    )
+    steps = FIRST_FACTOR, LAST_FACTOR
+    (log,), _ = pattern_search(of, score(views), np.array([[-1], [1]]), steps)
+    if abs(log) > LEAST_FACTOR:
+        factor = float(np.exp(log))
+        yield Reading(
+            FOCAL,
+            f"the focal lengths are too {'short' if factor > 1 else 'long'}: multiplied by about"
+            f" {factor:.3g}, masks and cameras agree",
+            "see that they are in pixels of these photos, and not of photos of another size or of"
+            " an angle along another side; else calibrate the camera anew",
+            lambda v: zoomed(v, factor),
+            is_fitted=True,
+        )
 
 
 def left_out(views: Views, compared: str) -> Finding:
@@ -160,7 +154,7 @@ def shared_masks(views: Views, typical: float) -> Iterator[Finding]:
             return
 
 
-def _pattern_search(
+def pattern_search(
     score: Callable[[np.ndarray], float],
     unmoved: float,
     moves: Int[np.ndarray, "m n"],
@@ -168,7 +162,7 @@ def _pattern_search(
 ) -> tuple[Float64[np.ndarray, " n"], float]:
     """Where the score is least, from zero, with steps from the first halved down to the last."""
     place, best, (step, last) = np.zeros(moves.shape[1]), unmoved, steps
-    while step > last:
+    while step > last and best > 0:
         tried = [score(place + step * move) for move in moves]
         least = int(np.argmin(tried))
         if tried[least] < best:

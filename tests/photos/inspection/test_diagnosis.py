@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from neural_sdf.photos.inspection.choice import least, told
 from neural_sdf.photos.inspection.diagnosis import diagnose
-from neural_sdf.photos.inspection.readings import Views
+from neural_sdf.photos.inspection.readings import Reading, Views
 
 CENTRES = np.array([[0.0, 0.0, 0.0], [0.55, 0.1, 0.25], [-0.35, 0.45, -0.3], [-0.1, -0.55, 0.35]])
 RADII = np.array([0.55, 0.35, 0.3, 0.25])
@@ -122,6 +123,29 @@ def angle_of_longer_side() -> Views:
     return zoomed(views, views.sizes[:, 1] / views.sizes.max(axis=1))
 
 
+def cut(left: float, above: float) -> Views:
+    """Photos and masks of 120x160 cut to 96x128, of which so much of what is gone was there."""
+    views = alike((120, 160), 200.0, (9, -7))
+    y, x = round(24 * above), round(32 * left)
+    small = views._replace(
+        masks=[mask[y : y + 96, x : x + 128] for mask in views.masks],
+        sizes=np.tile([96, 128], (VIEWS, 1)),
+    )
+    return mapped(small, np.diag([0.8, 0.8, 1]))._replace(enlarged=np.full(VIEWS, 0.8))
+
+
+def turned(quarters: int, aside: tuple[float, float]) -> Views:
+    """Photos and masks that were turned without their cameras."""
+    views = alike(aside=aside)
+    masks = [np.rot90(mask, quarters) for mask in views.masks]
+    return views._replace(masks=masks, sizes=np.array([mask.shape for mask in masks]))
+
+
+def with_axes(views: Views, signs: list[float]) -> Views:
+    return views._replace(world_from_camera=views.world_from_camera * signs)
+
+
+ASIDE = (5, -4)  # pixels of the principal point from the middle
 H, W = WIDE
 SHARES = np.diag([1 / W, 1 / H, 1])
 OF_HALVES = [[2 / W, 0, -1], [0, 2 / H, -1], [0, 0, 1]]
@@ -129,7 +153,7 @@ FAULTS = {
     "the angle of upright photos is that of their height": (
         lambda: zoomed(alike(TALL), 2 / 3),
         "wrong-focal-length",
-        r"multiplied by 1\.5, .* camera_angle_x is the angle along the longer side",
+        r"multiplied by 1\.5, .* from an angle along the longer side that is taken",
     ),
     "that of the upright ones among others is": (
         angle_of_longer_side,
@@ -171,6 +195,66 @@ FAULTS = {
         "wrong-principal-point",
         "in the middle of the photo",
     ),
+    "photos were made half as large": (
+        lambda: mapped(alike(aside=ASIDE), np.diag([2, 2, 1])),
+        "wrong-focal-length",
+        r"photos 2 times as wide and high: .* multiplied by 0\.5, masks and cameras agree$",
+    ),
+    "photos were made twice as large": (
+        lambda: mapped(alike(aside=ASIDE), np.diag([0.5, 0.5, 1])),
+        "wrong-focal-length",
+        r"photos 0\.5 times as wide and high: .* multiplied by 2, masks and cameras agree$",
+    ),
+    "photos were made larger by no usual factor": (
+        lambda: mapped(alike(aside=ASIDE), np.diag([0.7, 0.7, 1])),
+        "wrong-focal-length",
+        r"photos 0\.(69|70?)\d* times as wide and high: .* multiplied by 1\.4[23]",
+    ),
+    "focal lengths are too long by what only nears the ratio of the sides": (
+        lambda: zoomed(alike((90, 120), 165.0, ASIDE), 1.6),
+        "wrong-focal-length",
+        r"too long: multiplied by about 0\.6[0-5]\d*, masks and cameras agree$",
+    ),
+    "photos were cut all round": (
+        lambda: cut(0.5, 0.5),
+        "cut-photos",
+        "cut all round, and not made smaller: .* masks and cameras agree$",
+    ),
+    "photos were cut on the left and above": (
+        lambda: cut(1.0, 1.0),
+        "cut-photos",
+        "cut on the left and above, and not made smaller",
+    ),
+    "photos were cut somewhere": (
+        lambda: cut(0.75, 0.3),
+        "cut-photos",
+        "cut on some sides, and not made smaller",
+    ),
+    "photos are upside down": (
+        lambda: turned(2, ASIDE),
+        "wrong-axes",
+        "photos are turned by a half: with the cameras turned as they are, .* agree$",
+    ),
+    "photos are upside down, with the principal point in the middle": (
+        lambda: turned(2, (0, 0)),
+        "wrong-axes",
+        "photos are turned by a half: with the cameras turned as they are, .* agree$",
+    ),
+    "photos lie on their left side": (
+        lambda: turned(1, ASIDE),
+        "wrong-axes",
+        "photos are turned by a quarter: with the cameras turned as they are, .* agree$",
+    ),
+    "photos lie on their right side": (
+        lambda: turned(3, ASIDE),
+        "wrong-axes",
+        "photos are turned by a quarter: with the cameras turned as they are, .* agree$",
+    ),
+    "x and y axes of the poses are turned": (
+        lambda: with_axes(alike(aside=ASIDE), [-1.0, -1.0, 1.0, 1.0]),
+        "wrong-axes",
+        "turned by a half about its optical axis, masks and cameras agree$",
+    ),
     "two cameras share the masks of the first": (
         with_masks_of_first,
         "shared-masks",
@@ -190,6 +274,24 @@ def test_what_else_explains_a_disagreement_is_told_before_the_poses(fault):
     (finding,) = diagnose(spoilt())
     assert (finding.code, finding.level) == (code, "error"), finding
     assert re.search(words, finding.message), finding.message
+
+
+@pytest.mark.parametrize("factor", [0.87, 1.15])
+def test_focal_lengths_so_wrong_that_outlines_hardly_show_it_are_warned_of(factor):
+    (finding,) = diagnose(zoomed(alike((180, 240), 330.0, ASIDE), factor))
+    assert (finding.code, finding.level) == ("wrong-focal-length", "warning"), finding
+    (words,) = re.findall(r"multiplied by about ([\d.]+), masks and cameras agree", finding.message)
+    assert float(words) == pytest.approx(1 / factor, rel=0.07)
+
+
+def test_all_that_explains_a_disagreement_equally_well_is_told():
+    found = [Reading("a", f"it is {x}", "mend it", lambda v, x=x: zoomed(v, x)) for x in (2, 3)]
+    views = alike()
+    finding = told(least([found], views, lambda _: 0.0, 0.0), "masks and cameras")
+    assert finding.message == "it is 2; or it is 3"
+    assert finding.remedy == "masks and cameras alone do not tell which: mend it"
+    (first,) = least([[found[0], found[0]]], views, lambda _: 0.0, 0.0)
+    assert first is found[0]
 
 
 @pytest.mark.slow
