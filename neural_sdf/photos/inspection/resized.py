@@ -19,6 +19,7 @@ from neural_sdf.photos.inspection.searches import MOVES, pattern_search
 
 USUAL = np.log(2) * np.array([1, -1, 2, -2, 3, -3])  # logarithms of factors that photos are made by
 NEAR = 0.5  # of the disagreement at which a search is worth while
+EXACT = 1e-3  # of it: a usual factor under which no more is left is the one
 STEPS = (np.log(1.08), np.log(1.003))  # of the search for another factor: first, last
 CUT_STEPS = (0.08, 0.005)  # of the search for where photos were cut, shares of the longer side
 CUTS = {  # shares of what was cut away that was left and above
@@ -45,10 +46,13 @@ def made_larger(score: Callable[[Views], float], views: Views) -> Iterator[Readi
     starts = USUAL if not np.isfinite(middle) else np.array([*USUAL, middle])
     found = [of(log) for log in starts]
     start, best = float(starts[np.argmin(found)]), min(found)
-    if best > NEAR * score(views):
+    unread = score(views)
+    if best > NEAR * unread:
         return
-    away, _ = pattern_search(lambda x: of(start + x[0]), best, np.array([[-1], [1]]), STEPS)
-    factor = float(np.exp(start + away[0]))
+    if best > EXACT * unread:
+        away, _ = pattern_search(lambda x: of(start + x[0]), best, np.array([[-1], [1]]), STEPS)
+        start += float(away[0])
+    factor = float(np.exp(start))
     yield Reading(
         FOCAL,
         f"the cameras are those of photos {1 / factor:.3g} times as wide and high: with fx, fy, cx"
