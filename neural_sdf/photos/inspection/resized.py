@@ -42,14 +42,13 @@ def made_larger(score: Callable[[Views], float], views: Views) -> Iterator[Readi
         other = _times(views, float(np.exp(log)))
         return np.inf if is_tiny(other) else score(other)
 
-    middle = np.log(_of_middle(views))
-    starts = USUAL if not np.isfinite(middle) else np.array([*USUAL, middle])
+    starts = np.array([*USUAL, np.clip(np.log(_of_middle(views)), min(USUAL), max(USUAL))])
     found = [of(log) for log in starts]
     start, best = float(starts[np.argmin(found)]), min(found)
     unread = score(views)
     if best > NEAR * unread:
         return
-    if best > EXACT * unread:
+    if best > EXACT * unread or start not in USUAL:
         away, _ = pattern_search(lambda x: of(start + x[0]), best, np.array([[-1], [1]]), STEPS)
         start += float(away[0])
     factor = float(np.exp(start))
