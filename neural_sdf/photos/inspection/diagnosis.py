@@ -115,7 +115,7 @@ def _compare(views: Views) -> Iterator[Finding]:
             left_out(views, MASKS_AND_CAMERAS)
         ]
         return
-    ways = _usual if typical > noise else _without_search
+    ways = _usual if typical > FINE else _without_search
     explained = list(shared_masks(views, mean)) or list(_explained(views, growths, ways))
     explained = explained or list(out_of_step(views))
     if explained:
