@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from neural_sdf.photos.files.folder import PHOTO_FOLDERS, PHOTO_SUFFIXES
-from neural_sdf.photos.files.names import folded, list_files
+from neural_sdf.photos.files.names import counted, folded, last_number, list_files
 
 MASK_FOLDERS = ("mask", "masks", "silhouettes")  # the likeliest first; others come after them
 _WORD = "(?:masks?|silhouettes?|alphas?|mattes?|segmentations?)"
@@ -63,9 +63,9 @@ def find_masks(folder: Path, images: Sequence[Path], taken: Collection[Path] = (
     is called like its photo (`000.png`, `000.jpg.png`) or as other tools do it (`000_mask.png`,
     `000.jpg.mask.png`, `mask_000.png`), and lies in a folder of the same name where the photos of
     a set lie in several; else it is taken by its name alone, if one photo alone has that. A folder
-    of exactly as many masks as there are photos, none of which has a photo's name, is paired in
-    sorted order. No mask is taken twice. A photo without a mask, where others have one, gets the
-    path where its mask is expected.
+    of exactly as many masks as there are photos, not all of which have a photo's name, is paired as
+    `in_order` has it: by numbers, or, where none has a photo's name, in order. No mask is taken
+    twice. A photo without a mask, where others have one, gets the path where its mask is expected.
 
     Args:
         folder: of the set.
@@ -104,8 +104,9 @@ def shows_background(mask: PurePath) -> bool:
 
 def _pair(folder: Path, images: Sequence[Path], masks: Sequence[MaskFile]) -> Masks:
     found = _by_name(folder, images, masks)
-    if not any(found):
-        found = _in_order(images, masks)
+    files = [] if all(found) else _as_many(masks, len(images))
+    if files and (not any(found) or by_number(images, files)):
+        found = in_order(images, files)
     times = Counter(path for path in found if path)
     paths = [path if path and times[path] == 1 else None for path in found]
     unused = [mask for mask in masks if mask.path not in set(paths)]
@@ -141,17 +142,30 @@ def _by_name(folder: Path, images: Sequence[Path], masks: Sequence[MaskFile]) ->
     return found
 
 
-def _in_order(images: Sequence[Path], masks: Sequence[MaskFile]) -> list[Path | None]:
-    """As many masks in a folder as there are photos, in sorted order."""
+def _as_many(masks: Sequence[MaskFile], count: int) -> list[Path]:
+    """The masks of the likeliest folder that holds as many as there are photos, if one does."""
     by_home = defaultdict(list)
     for mask in sorted(masks, key=lambda mask: mask.rank):
         by_home[mask.home].append(mask.path)
-    files = next((these for these in by_home.values() if len(these) == len(images)), None)
-    if files is None:
-        return [None] * len(images)
-    order = sorted(range(len(images)), key=lambda i: images[i])
-    paired = dict(zip(order, sorted(files), strict=True))
+    return next((these for these in by_home.values() if len(these) == count), [])
+
+
+def in_order(images: Sequence[Path], masks: Sequence[Path]) -> list[Path]:
+    """The mask of each photo, of as many: that of its number, else in order, 2 before 10."""
+    numbered = by_number(images, masks)
+    if numbered:
+        return numbered
+    order = sorted(range(len(images)), key=lambda i: counted(images[i]))
+    paired = dict(zip(order, sorted(masks, key=counted), strict=True))
     return [paired[i] for i in range(len(images))]
+
+
+def by_number(images: Sequence[Path], masks: Sequence[Path]) -> list[Path]:
+    """The mask of each photo by the last numbers in their names; none unless all match."""
+    wanted = [last_number(image) for image in images]
+    found = {last_number(mask): mask for mask in masks}
+    match = len(found) == len(masks) == len(images) and found.keys() == set(wanted)
+    return [found[number] for number in wanted] if match else []
 
 
 def _expected(image: Path, images: Sequence[Path], masks: Sequence[Path | None]) -> Path | None:

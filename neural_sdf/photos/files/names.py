@@ -8,6 +8,7 @@ one file alone can be; and only files of the set's own folder ever are.
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 import urllib.parse
 from collections import Counter, defaultdict
@@ -90,6 +91,18 @@ def stem(path: PurePath) -> str:
     ends = (*PHOTO_SUFFIXES, ".tif", ".tiff", ".bmp", ".webp", ".heic", ".dng", ".exr")
     is_image = path.suffix.lower() in ends
     return folded(path.stem if is_image else path.name)
+
+
+def counted(path: PurePath) -> tuple[tuple[str | int, ...], PurePath]:
+    """What paths are sorted by for numbers in them to go 1, 2, 10 and not 1, 10, 2."""
+    words = re.split(r"(\d+)", folded(path.with_suffix("").as_posix()))
+    return tuple(int(word) if i % 2 else word for i, word in enumerate(words)), path
+
+
+def last_number(path: PurePath) -> int | None:
+    """The last number in a file's name without its suffix; None where it has none."""
+    found = re.findall(r"\d+", path.stem)
+    return int(found[-1]) if found else None
 
 
 def folded(word: str) -> str:

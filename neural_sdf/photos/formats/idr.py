@@ -16,6 +16,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, View
 from neural_sdf.photos.files.folder import LARGEST, inside, list_photos, read_bytes, unreadable
 from neural_sdf.photos.files.images import read_header
+from neural_sdf.photos.files.masks import in_order
 from neural_sdf.photos.formats.entries import half_pixel_intrinsics
 from neural_sdf.photos.formats.projection import decompose_projection
 
@@ -48,11 +50,12 @@ def is_idr(folder: Path) -> bool:
 
 
 def read_idr(folder: Path, cameras: str) -> Capture:
-    """Views of an IDR or NeuS folder; images and masks are paired with matrices in sorted order.
+    """Views of an IDR or NeuS folder; images are paired with matrices in sorted order.
 
-    Where there are fewer files than matrices and the files' names are the views' numbers, they are
-    paired by number, and the others are expected but missing. Without a `mask` folder the masks are
-    the photos' alpha channels; without `scale_mat` the region of interest is left open.
+    As many masks as images are paired with them by their numbers, else in order. Where there are
+    fewer files than matrices and the files' names are the views' numbers, they are paired by
+    number, and the others are expected but missing. Without a `mask` folder the masks are the
+    photos' alpha channels; without `scale_mat` the region of interest is left open.
 
     Args:
         folder: holds `image` and, mostly, `mask`.
@@ -68,7 +71,7 @@ def read_idr(folder: Path, cameras: str) -> Capture:
     world_mats = _per_view(arrays, "world_mat", count, path)
     images = _paired(folder / "image", count, path)
     place = folder / "mask"
-    masks = _paired(place, count, path) if list_photos(place) else [None] * count
+    masks = _masks(place, images, path) if list_photos(place) else [None] * count
     views = []
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
         origin = f"world_mat_{i} of {path.name}"
@@ -238,6 +241,14 @@ def _paired(place: Path, count: int, path: Path) -> list[Path]:
     like = files[0]
     absent = (like.with_name(f"{i:0{len(like.stem)}d}{like.suffix}") for i in range(count))
     return [by_number.get(i, path) for i, path in enumerate(absent)]
+
+
+def _masks(place: Path, images: Sequence[Path], path: Path) -> Sequence[Path]:
+    """The mask of each image: its own where there are as many, else that of the matrix."""
+    files = list_photos(place)
+    if len(files) == len(images):
+        return in_order(images, files)
+    return _paired(place, len(images), path)
 
 
 IDR = Format(

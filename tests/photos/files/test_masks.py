@@ -52,6 +52,27 @@ def test_as_many_masks_of_other_names_are_paired_in_sorted_order(tmp_path):
     assert relative(tmp_path, find_masks(tmp_path, images)) == masks
 
 
+@pytest.mark.parametrize(
+    ("photo", "mask", "first"),
+    [
+        *[("images/IMG_{:04d}.png", "masks/m{}.png", 0), ("images/{}.jpg", "masks/{:02d}.png", 0)],
+        *[("images/{:03d}.png", "masks/{}.png", 1), ("images/{}.jpg", "masks/mask{:04d}.png", 1)],
+        *[("images/DSC{}.png", "masks/{}_v2.png", 0), ("images/f{}/a.png", "masks/{:05d}.png", 0)],
+    ],
+)
+def test_masks_of_other_names_are_paired_by_number_and_not_1_10_2(tmp_path, photo, mask, first):
+    images = put(tmp_path, *[photo.format(i) for i in range(13)])
+    masks = [mask.format(i + first) for i in range(13)]
+    put(tmp_path, *masks)
+    assert relative(tmp_path, find_masks(tmp_path, images[::-1])) == masks[::-1]
+
+
+def test_numbers_that_match_go_before_the_order_of_other_words(tmp_path):
+    images = put(tmp_path, "images/left_1.jpg", "images/right_0.jpg")
+    put(tmp_path, "masks/m0.png", "masks/m1.png")
+    assert relative(tmp_path, find_masks(tmp_path, images)) == ["masks/m1.png", "masks/m0.png"]
+
+
 def test_one_mask_with_its_photos_name_forbids_pairing_in_sorted_order(tmp_path):
     images = put(tmp_path, "images/a.jpg", "images/b.jpg", "images/c.jpg")
     put(tmp_path, "masks/0.png", "masks/b.png", "masks/1.png")

@@ -84,6 +84,14 @@ def test_photos_and_masks_are_paired_in_sorted_order(idr_folder):
     assert [view.mask.name for view in views[:2]] == ["000.png", "001.png"]
 
 
+@pytest.mark.parametrize(("habit", "first"), [("{}.png", 0), ("{}.png", 1), ("m_{:04d}.png", 0)])
+def test_masks_are_those_of_the_photos_numbers_and_do_not_go_1_10_2(idr_folder, habit, first):
+    before = [view.mask.read_bytes() for view in read_idr(idr_folder, "").views]
+    for i, path in enumerate(sorted((idr_folder / "mask").iterdir())):
+        path.rename(idr_folder / "mask" / habit.format(i + first))
+    assert [view.mask.read_bytes() for view in read_idr(idr_folder, "").views] == before
+
+
 def test_the_layout_is_told_by_photos_and_npz(idr_folder, transforms_folder):
     assert is_idr(idr_folder)
     assert not is_idr(transforms_folder)
