@@ -190,8 +190,8 @@ def _unexplained(shapes: Silhouettes, views: Views, typical: float) -> Finding:
             "error",
             f"{MASKS_AND_CAMERAS} disagree: {grown}, and no usual mistake in axes, order, focal"
             " lengths or principal points explains it",
-            "see that each mask is the whole object's outline in its own photo and nothing more;"
-            " if so, that each photo has its own pose, and that the poses are right",
+            "see that each mask is that of its own photo, and there the whole object's outline and"
+            " nothing more; if so, that each photo has its own pose, and that the poses are right",
         )
     return Finding(
         "pose-noise",

@@ -48,8 +48,9 @@ def odd_views(
             "error",
             views,
             swapped,
-            "photos have each other's poses: exchanged, they agree with the other views",
-            "give each photo its own pose",
+            "masks or poses are each other's: exchanged, they agree with the other views, and"
+            " outlines cannot tell which of the two are",
+            "see that each mask is that of its own photo; if so, give each photo its own pose",
         )
     if moved:
         yield about(
@@ -68,7 +69,7 @@ def odd_views(
             views,
             wrong,
             f"masks of a few views disagree with those of the others by up to {worst:.3g} pixels,"
-            " and neither a shift nor an exchange of two poses explains it",
+            " and neither a shift nor an exchange of two explains it",
             "look at the masks of these views (parts lost, other things in them), then at their"
             " poses; mend or delete them",
         )

@@ -102,13 +102,16 @@ def readings(views: Views) -> Iterator[Reading]:
             "set <mask_shows>='background' (or 'object', where it is 'background' now)",
             lambda v: v._replace(masks=[~mask for mask in v.masks]),
         )
+    ordered, first = "photos", ""
+    if views.masks:  # of which nobody can tell whether they or the poses are out of order
+        ordered, first = "masks", "see that each mask is that of its own photo; if so, "
     for order, words in _orders(views):
         yield Reading(
             "wrong-order",
-            f"photos and poses are in different orders: with the poses {words}, masks and cameras"
-            " agree",
-            "write the poses in the order of the photos' names, or name the photos in the order of"
-            " the poses",
+            f"{ordered} and poses are in different orders: {words}, and put in one order, masks and"
+            " cameras agree",
+            f"{first}write the poses in the order of the photos' names, or name the photos in the"
+            " order of the poses",
             lambda v, order=order: v._replace(
                 intrinsics=v.intrinsics[order], world_from_camera=v.world_from_camera[order]
             ),
@@ -271,13 +274,13 @@ def _orders(views: Views) -> Iterator[tuple[np.ndarray, str]]:
     """Other orders of the poses, as positions in `views`, with words for them."""
     files = np.argsort(views.indices)  # position of each file
     rank = np.argsort(files)
-    yield files[::-1][rank], "turned round"
+    yield files[::-1][rank], "one is the other turned round"
     for step in (1, -1, 2, -2):
-        yield np.roll(files, -step)[rank], f"moved by {step:+d}"
+        yield np.roll(files, -step)[rank], f"one is the other moved by {abs(step)}"
     numbers = [int((re.findall(r"\d+", views.names[i]) or ["0"])[-1]) for i in files]
     counting = np.argsort(numbers, kind="stable")
     lexical = np.argsort([str(n) for n in numbers], kind="stable")
     if (counting != lexical).any():
         by_count = np.argsort(counting)  # numbered 1, 2, ... 10 where the files go 1, 10, 2
-        yield files[by_count][rank], "counted 1, 2, 10 and not 1, 10, 2"
-        yield files[lexical][rank], "counted 1, 10, 2 and not 1, 2, 10"
+        for order in (by_count, lexical):
+            yield files[order][rank], "one goes 1, 2, 10 and the other 1, 10, 2"

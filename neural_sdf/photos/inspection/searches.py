@@ -124,10 +124,11 @@ def out_of_step(views: Views) -> Iterator[Finding]:
     yield Finding(
         "wrong-order",
         "error",
-        f"photos and poses are out of step from view {views.names[files[first]]} on: with the"
+        f"masks and poses are out of step from view {views.names[files[first]]} on: with the"
         f" {'next' if step > 0 else 'previous'} view's pose for each from there, masks and cameras"
         " agree",
-        "look there, and just before, for a photo or a pose that is missing or one too many",
+        "see that each mask from there on is that of its own photo; if so, look there, and just"
+        " before, for a photo or a pose that is missing or one too many",
     )
 
 

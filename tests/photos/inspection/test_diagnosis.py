@@ -309,6 +309,27 @@ def test_the_view_from_which_photos_and_poses_are_out_of_step_is_named(first, st
     assert f"with the {neighbour} view's pose" in finding.message
 
 
+def renumbered(views: Views) -> Views:
+    """Masks in the order 0, 1, 10, 11, 2 of their numbers, each pose its own photo's."""
+    lexical = sorted(range(len(views.names)), key=str)
+    return views._replace(masks=[views.masks[i] for i in lexical])
+
+
+def with_two_exchanged(views: Views) -> Views:
+    masks = list(views.masks)
+    masks[3], masks[7] = masks[7], masks[3]
+    return views._replace(masks=masks)
+
+
+@pytest.mark.parametrize("spoil", [renumbered, with_two_exchanged])
+def test_masks_of_other_photos_are_not_laid_on_the_poses(spoil):
+    (finding,) = diagnose(spoil(alike()))
+    assert (finding.code, finding.level) == ("wrong-order", "error"), finding
+    assert finding.message.startswith(("masks and poses", "masks or poses"))
+    assert finding.remedy.startswith("see that each mask is that of its own photo; if so")
+    assert not re.search("poses (are )?counted|with the poses", finding.message)
+
+
 def test_one_pose_a_little_off_among_exact_ones_is_noted():
     """By less than the pixel that masks of real photos are off."""
     views = alike(WIDE, 440.0 / 4)
