@@ -69,14 +69,17 @@ def find_masks(folder: Path, images: Sequence[Path], taken: Collection[Path] = (
 
     Args:
         folder: of the set.
-        images: its photos.
+        images: its photos, one for each frame.
         taken: files that are photos or masks already.
     """
     photos = {*images, *taken}
     files = [file for file in list_files(folder) if file not in photos]
     masks = [mask for file in files if (mask := as_mask(folder, file))]
     above = {place for image in images for place in image.parents}  # else they are another set's
-    return _pair(folder, images, [mask for mask in masks if _beside(mask) in above])
+    distinct = list(dict.fromkeys(images))  # a photo may have several frames
+    found = _pair(folder, distinct, [mask for mask in masks if _beside(mask) in above])
+    of_photo = dict(zip(distinct, found.paths, strict=True))
+    return found._replace(paths=[of_photo[image] for image in images])
 
 
 def pair_masks(place: Path, images: Sequence[Path]) -> Masks:

@@ -153,6 +153,15 @@ def test_photos_of_one_stem_and_two_suffixes_have_their_own_masks_or_none(tmp_pa
     assert find_masks(tmp_path, images) == masks
 
 
+def test_a_photo_of_two_frames_has_its_mask_in_both(tmp_path):
+    images = put(tmp_path, "images/0.png", "images/1.png")
+    for names in (["masks/0.png", "masks/1.png"], ["masks/m0.png", "masks/m1.png"]):
+        masks = put(tmp_path, *names)
+        assert find_masks(tmp_path, [*images, images[1]]) == [*masks, masks[1]]
+        for mask in masks:
+            mask.unlink()
+
+
 def test_masks_of_another_set_in_the_folder_are_not_taken(tmp_path):
     images = put(tmp_path, "train/r_0.png", "train/r_1.png")
     put(tmp_path, "idr/image/0.png", "idr/image/1.png", "idr/mask/0.png", "idr/mask/1.png")
