@@ -15,7 +15,8 @@ import numpy as np
 
 from neural_sdf.geometry import Similarity
 from neural_sdf.mistake import Mistake
-from neural_sdf.photos.files.capture import ImageFile, Stored, View
+from neural_sdf.photos.files.capture import View
+from neural_sdf.photos.files.copies import digest
 from neural_sdf.photos.files.findings import names
 from neural_sdf.photos.files.views import Pinhole
 from neural_sdf.scenes.scene import Scene, view_mask
@@ -68,7 +69,7 @@ class Earlier(NamedTuple):
 def identify(views: Sequence[View], pinholes: Mapping[str, Pinhole]) -> list[Known]:
     """Every view as something to know again; reads the photos' files, and no pixel."""
     with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
-        digests = list(pool.map(_digest, [view.image for view in views]))
+        digests = list(pool.map(digest, [view.image for view in views]))
     return [
         _known(view, pinholes[view.name], digest)
         for view, digest in zip(views, digests, strict=True)
@@ -170,13 +171,6 @@ def _known(view: View, pinhole: Pinhole, digest: str) -> Known:
         intrinsics=_rows(pinhole.intrinsics),
         world_from_camera=_rows(view.world_from_camera),
     )
-
-
-def _digest(image: ImageFile) -> str:
-    if isinstance(image, Stored):
-        return hashlib.sha256(image.content).hexdigest()
-    with image.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _rows(matrix: np.ndarray) -> tuple[tuple[float, ...], ...]:

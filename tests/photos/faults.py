@@ -246,7 +246,7 @@ FAULTS = {
             )
             or s.frames[-1].update(file_path="images/z.png")
         ),
-        {"duplicate-poses"},
+        {"duplicate-poses", "repeated-photos"},
     ),
     "poses have OpenCV axes": (posed(lambda p: p * [1.0, -1, -1, 1]), {"wrong-axes"}),
     "poses are inverted": (posed(np.linalg.inv), {"inverted-poses"}),

@@ -6,11 +6,12 @@ listed in docs/troubleshooting.md.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from neural_sdf.photos.files.capture import Header, ImageFile, View, same_shape
+from neural_sdf.photos.files.copies import first_copies
 from neural_sdf.photos.files.findings import Finding, listed, names
 from neural_sdf.photos.files.folder import list_photos
 from neural_sdf.photos.files.images import ImageError, read_header
@@ -38,18 +39,25 @@ def missing_files(views: Sequence[View], folder: Path, *, skip: bool) -> Iterato
 
 
 def repeated_photos(views: Sequence[View]) -> Iterator[Finding]:
-    """Photos of several views, some of which may be trained on and held out."""
-    times = Counter(view.image for view in views)
-    twice = [view for view in views if times[view.image] > 1]
-    both = {v.image for v in twice if v.is_test} & {v.image for v in twice if not v.is_test}
+    """Photos of several views, or copies of them, some of which may be trained on and held out."""
+    first = first_copies([view.image for view in views if view.image.is_file()])
+    by_photo = defaultdict(list)
+    for view in views:
+        by_photo[first.get(view.image, view.image)].append(view)
+    repeated = [these for these in by_photo.values() if len(these) > 1]
+    twice = [view for these in repeated for view in these]
+    both = [these for these in repeated if len({view.is_test for view in these}) > 1]
     if twice:
         trained = f", {len(both)} photos for training and for testing" if both else ""
         yield Finding(
             "repeated-photos",
             "warning",
-            f"{len(twice)} views share their photos with others{trained}:"
+            f"{len(twice)} views share their photos with others, or have copies of them{trained}:"
             f" {names([view.image.name for view in twice])}; expected a photo of its own for each",
-            "remove the copies" + " from one of the splits" * bool(both),
+            "remove the copies"
+            + (
+                " from one of the splits" if both else ": one may be trained on, the other held out"
+            ),
             tuple(view.name for view in twice),
         )
 
@@ -60,7 +68,7 @@ def shared_masks(views: Sequence[View]) -> Iterator[Finding]:
     for view in views:
         if isinstance(view.mask, Path):
             by_mask[view.mask].append(view)
-    shared = {m: these for m, these in by_mask.items() if _num_poses(these) > 1}
+    shared = {m: these for m, these in by_mask.items() if _are_apart(these)}
     if shared:
         told = [
             f"{m.name} is that of {names([v.image.name for v in vs])}" for m, vs in shared.items()
@@ -75,8 +83,10 @@ def shared_masks(views: Sequence[View]) -> Iterator[Finding]:
         )
 
 
-def _num_poses(views: Sequence[View]) -> int:
-    return len({view.world_from_camera.tobytes() for view in views})
+def _are_apart(views: Sequence[View]) -> bool:
+    """Whether views are of several photos from several places."""
+    poses = {view.world_from_camera.tobytes() for view in views}
+    return len(poses) > 1 and len({view.image for view in views}) > 1
 
 
 def unused_photos(views: Sequence[View], folder: Path) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from neural_sdf.photos.inspection.cameras import (
     strange_cameras,
     unseen_share,
 )
+from neural_sdf.photos.inspection.checks import repeated_photos, shared_masks
 from neural_sdf.photos.inspection.outlines import said_nothing
 
 AXES = np.concatenate([np.eye(3), -np.eye(3)])
@@ -139,6 +140,27 @@ def test_an_object_mostly_outside_is_an_error():
 def view(name, pose, fx=60.0, fy=60.0) -> View:
     intrinsics = np.array([[fx, 0, 20], [0, fy, 20], [0, 0, 1.0]])
     return View(name, "a test", Path(name), None, intrinsics, pose)
+
+
+def test_copies_of_a_photo_are_named_and_those_held_out_counted(tmp_path):
+    paths = [tmp_path / name for name in ("IMG_3.png", "IMG_3 (1).png", "other.png")]
+    for path, content in zip(paths, (b"same", b"same", b"else"), strict=True):
+        path.write_bytes(content)
+    views = [view(path.name, np.eye(4))._replace(image=path) for path in paths]
+    (finding,) = repeated_photos(views)
+    assert finding.level == "warning" and finding.views == ("IMG_3.png", "IMG_3 (1).png")
+    assert "IMG_3.png, IMG_3 (1).png" in finding.message and "testing" not in finding.message
+    (finding,) = repeated_photos([views[0], views[1]._replace(is_test=True), views[2]])
+    assert ", 1 photos for training and for testing" in finding.message
+    assert not list(repeated_photos(views[1:]))
+
+
+def test_a_mask_of_two_frames_of_one_photo_is_not_that_of_several_photos():
+    one, other, third = (view(name, pose) for name, pose in zip("abc", poses_of(3), strict=True))
+    views = [v._replace(mask=Path("mask.png"), image=Path("0.png")) for v in (one, other)]
+    assert not list(shared_masks(views))
+    (finding,) = shared_masks([*views, third._replace(mask=Path("mask.png"))])
+    assert finding.code == "shared-masks"
 
 
 def poses_of(count) -> list[np.ndarray]:
