@@ -3,7 +3,8 @@
 The visual hull (Laurentini 1994) is what projects into every mask. It is carved out of a grid of
 points, first in a cube about the place all cameras look at, then in the box of what was left.
 A point outside a photo is unknown there, not background, since objects are cut off at borders; and
-a few dissenting masks are overruled, since masks are not certain to the pixel.
+a few dissenting masks are overruled, since masks are not certain to the pixel; a few more where one
+wrong mask would leave nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from jaxtyping import Bool, Float64
 
 from neural_sdf.geometry import coordinates
 from neural_sdf.photos.files.findings import DataError, Finding
+from neural_sdf.photos.outlines.growth import LENIENT
 from neural_sdf.photos.outlines.shown import shown_pixels
 
 GRID = 48  # points a side
 PASSES = 3
 DISSENT = 0.05  # share of the photos showing a point that may call it background
+DISSENTS = (DISSENT, 0.1, LENIENT)  # tried in turn where nothing is left
 QUORUM = 0.5  # share of all photos that must show a point for it to count as seen
 MARGIN = 1.1  # of the region about the hull; the object then fills 0.9 of the unit sphere
 MEETING = 0.01  # least mean squared sine between the optical axes and any one direction
@@ -43,22 +46,40 @@ def region_of_interest(
         DataError: if the cameras do not look at one place, or nothing is left of the hull.
     """
     middle, distance = viewed_place(world_from_camera)
+    views = masks, intrinsics, world_from_camera
+    for dissent in DISSENTS:
+        hull, spacing = _hull(middle, distance, dissent, *views)
+        if len(hull):
+            centre = (hull.min(axis=0) + hull.max(axis=0)) / 2
+            reach = np.linalg.norm(hull - centre, axis=1).max() + np.linalg.norm(spacing) / 2
+            return centre, float(MARGIN * reach)
+    raise _unfound(
+        "empty-hull",
+        f"no point within {distance:.4g} of ({coordinates(middle, distance)}), where the cameras"
+        f" look, is on the object in nearly all of the {len(masks)} masks; expected masks that are"
+        f" bright on the object, each that of its own photo; {AXES}",
+        f"mend them, or {MEND}",
+    )
+
+
+def _hull(
+    middle: Float64[np.ndarray, "3"],
+    distance: float,
+    dissent: float,
+    masks: Sequence[Bool[np.ndarray, "_h _w"]],
+    intrinsics: Float64[np.ndarray, "V 3 3"],
+    world_from_camera: Float64[np.ndarray, "V 4 4"],
+) -> tuple[Float64[np.ndarray, "N 3"], Float64[np.ndarray, "3"]]:
+    """Cell centres of the hull, none if it is empty, and the size of a cell."""
     lower, upper = middle - distance, middle + distance
+    hull, spacing = np.zeros((0, 3)), np.zeros(3)
     for _ in range(PASSES):
         cells, spacing = grid(lower, upper)
-        hull = cells[carve(cells, masks, intrinsics, world_from_camera)]
+        hull = cells[carve(cells, masks, intrinsics, world_from_camera, dissent)]
         if not len(hull):
-            raise _unfound(
-                "empty-hull",
-                f"no point within {distance:.4g} of ({coordinates(middle, distance)}), where the"
-                f" cameras look, is on the object in all of the {len(masks)} masks; expected masks"
-                f" that are bright on the object; {AXES}",
-                f"mend them, or {MEND}",
-            )
+            break
         lower, upper = hull.min(axis=0) - 1.5 * spacing, hull.max(axis=0) + 1.5 * spacing
-    centre = (hull.min(axis=0) + hull.max(axis=0)) / 2
-    reach = np.linalg.norm(hull - centre, axis=1).max() + np.linalg.norm(spacing) / 2
-    return centre, float(MARGIN * reach)
+    return hull, spacing
 
 
 def viewed_place(
@@ -105,8 +126,9 @@ def carve(
     masks: Sequence[Bool[np.ndarray, "_h _w"]],
     intrinsics: Float64[np.ndarray, "V 3 3"],
     world_from_camera: Float64[np.ndarray, "V 4 4"],
+    dissent: float = DISSENT,
 ) -> Bool[np.ndarray, " N"]:
-    """Which points enough photos show, nearly all of them on the object."""
+    """Which points enough photos show, all but a share of them on the object."""
     shown, background = np.zeros(len(points), np.int32), np.zeros(len(points), np.int32)
     for mask, K, pose in zip(masks, intrinsics, world_from_camera, strict=True):
         image = K @ pose[:3, :3].T @ (points - pose[:3, 3]).T
@@ -114,7 +136,7 @@ def carve(
         shown += inside
         background += inside & ~mask[row, column]
     enough = np.maximum(1, QUORUM * len(masks))
-    return (shown >= enough) & (background <= DISSENT * shown)
+    return (shown >= enough) & (background <= dissent * shown)
 
 
 def grid(

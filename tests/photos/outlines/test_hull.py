@@ -34,16 +34,19 @@ def test_the_region_holds_the_ball_and_little_more(ball):
     assert off + ball.radius < radius < 1.3 * ball.radius
 
 
-def test_one_wrong_mask_of_many_does_not_cut_the_region():
-    """Twenty-four views of a ball from a ring, one of them blank."""
-    turns = 2 * np.pi * np.arange(24) / 24
-    poses = np.tile(np.eye(4), (24, 1, 1))
+@pytest.mark.parametrize(("count", "wrong"), [(24, 1), (14, 1), (14, 2)])
+@pytest.mark.parametrize("shows", ["nothing", "a corner"])
+def test_a_wrong_mask_among_many_does_not_cut_the_region(count, wrong, shows):
+    """Views of a ball from a ring; a wrong mask of fourteen is more than the usual share."""
+    turns = 2 * np.pi * np.arange(count) / count
+    poses = np.tile(np.eye(4), (count, 1, 1))
     forward = -np.stack([np.cos(turns), np.sin(turns), 0 * turns], axis=-1)
-    down = np.broadcast_to([0.0, 0.0, -1.0], (24, 3))
+    down = np.broadcast_to([0.0, 0.0, -1.0], (count, 3))
     poses[:, :3] = np.stack([np.cross(down, forward), down, forward, -4 * forward], axis=-1)
-    intrinsics = np.tile(np.array([[50.0, 0, 20], [0, 50, 20], [0, 0, 1]]), (24, 1, 1))
+    intrinsics = np.tile(np.array([[50.0, 0, 20], [0, 50, 20], [0, 0, 1]]), (count, 1, 1))
     rows, columns = np.indices((40, 40)) + 0.5
-    masks = [np.hypot(rows - 20, columns - 20) < 12.5] * 23 + [np.zeros((40, 40), bool)]
+    bad = (rows < 8) & (columns < 8) & (shows == "a corner")
+    masks = [np.hypot(rows - 20, columns - 20) < 12.5] * (count - wrong) + [bad] * wrong
     centre, radius = region_of_interest(masks, intrinsics, poses)
     np.testing.assert_allclose(centre, 0, atol=0.1)
     assert 1.0 < radius < 1.4
