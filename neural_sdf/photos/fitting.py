@@ -13,6 +13,7 @@ from neural_sdf.photos.files.findings import Finding, names
 from neural_sdf.photos.files.images import ImageError, rotated
 
 LYING = 5  # the least EXIF orientation that exchanges width and height
+BACK = {6: 8, 8: 6}  # of these orientations, that which undoes it; of others they do so themselves
 
 
 class Fitted(NamedTuple):
@@ -57,6 +58,61 @@ def fit(views: Sequence[View], headers: Mapping[str, Header]) -> Fitted:
     rigid = [v._replace(world_from_camera=_unscaled(v.world_from_camera)) for v in scaled]
     findings = [*_told_sizes(turned, scaled), *_told_poses(scaled, rigid)]
     return Fitted(rigid, sizes, findings, errors)
+
+
+class Turned(NamedTuple):
+    """Views whose masks are turned as their photos are.
+
+    Attributes:
+        views: in the order given.
+        headers: of their masks, as they will be read, by the views' names.
+        findings: what was changed.
+    """
+
+    views: list[View]
+    headers: dict[str, Header]
+    findings: list[Finding]
+
+
+def turn_masks(
+    views: Sequence[View], photos: Mapping[str, Header], masks: Mapping[str, Header]
+) -> Turned:
+    """Masks that lie the other way than their photos, which EXIF turns, turned like those.
+
+    Args:
+        views: of `fit`.
+        photos: headers as `fit` gives them, by the views' names.
+        masks: headers as stored, by the views' names.
+    """
+    now, headers, told = [], dict(masks), []
+    for view in views:
+        photo, mask = photos[view.name], masks.get(view.name)
+        if mask is not None and _lies_otherwise(mask, photo):
+            turn = photo.orientation
+            turn = turn if view.is_turned else BACK.get(turn, turn)
+            view = view._replace(mask_turn=turn)
+            headers[view.name] = mask._replace(height=mask.width, width=mask.height)
+            told.append(view.name)
+        now.append(view)
+    note = Finding(
+        "turned-masks",
+        "note",
+        f"{len(told)} of {len(views)} masks lie the other way than their photos, as EXIF turns"
+        f" those and as the cameras mean them; turned the masks by that: {names(told)}",
+        "nothing, or make them of the photos as the cameras mean them",
+        tuple(told),
+    )
+    return Turned(now, headers, [note] if told else [])
+
+
+def _lies_otherwise(mask: Header, photo: Header) -> bool:
+    """Whether a mask has the shape of a photo that EXIF puts on its side, but on the other."""
+    size = photo.height, photo.width
+    return (
+        photo.orientation >= LYING
+        and not same_shape((mask.height, mask.width), size)
+        and same_shape((mask.width, mask.height), size)
+    )
 
 
 def _turned(view: View, header: Header) -> bool | None:

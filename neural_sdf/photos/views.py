@@ -13,7 +13,7 @@ from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Header, View
 from neural_sdf.photos.files.findings import Finding, Report
 from neural_sdf.photos.files.views import Pinhole, pinhole_cameras
-from neural_sdf.photos.fitting import fit
+from neural_sdf.photos.fitting import fit, turn_masks
 from neural_sdf.photos.inspection import cameras, checks
 from neural_sdf.photos.settings import Settings
 
@@ -108,6 +108,8 @@ def usable_views(folder: Path, capture: Capture, *, skip_missing: bool, report: 
     views, photos, told, turned = fit(views, photos)
     report_all(report, told)
     views = _without(views, report_all(report, checks.unreadable_images(turned)))
+    views, masks, told = turn_masks(views, photos, masks)
+    report_all(report, told)
     views = _without(views, report_all(report, checks.wrong_sizes(views, photos, masks)))
     report_all(report, checks.resized_masks(views, photos, masks))
     views = _without(views, report_all(report, checks.absent_masks(views, photos)))

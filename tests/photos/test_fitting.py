@@ -59,7 +59,15 @@ def test_a_turn_that_no_size_tells_is_an_error(size, orientation):
     height, width = size or (90, 120)
     _, found = fitted(view(size=size), Header(height, width, False, orientation))
     ((_, error),) = found.errors
-    assert error.code == "exif-rotation" and f"orientation {orientation};" in str(error)
+    assert error.code == "exif-rotation" and f"orientation {orientation}" in str(error)
+
+
+@pytest.mark.parametrize(("orientation", "turn"), [(2, "mirrored"), (3, "turned by half")])
+def test_a_turn_that_keeps_the_size_is_not_said_to_be_told_by_one(orientation, turn):
+    _, found = fitted(view(size=(90, 120)), Header(90, 120, False, orientation))
+    ((_, error),) = found.errors
+    assert f"orientation {orientation} ({turn})" in str(error) and "declares" not in str(error)
+    assert "delete the tag" in str(error) and "write the file anew as it is shown" in str(error)
 
 
 def test_a_rotation_with_a_scale_is_divided_by_it_and_the_place_is_kept():

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from neural_sdf.photos import load_photos, load_scene, load_to_mask
+from neural_sdf.photos.doctor import inspect_scene
 from neural_sdf.photos.layouts import read_capture
 from neural_sdf.scenes import view_mask
 
@@ -77,6 +78,41 @@ def test_photos_shown_on_their_side_are_read_as_their_camera_has_them(transforms
     turned = load_scene(transforms_folder)
     np.testing.assert_array_equal(turned.rgb, upright.rgb)
     np.testing.assert_array_equal(turned.intrinsics, upright.intrinsics)
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("means_shown", [True, False])
+def test_masks_that_lie_otherwise_than_their_photos_are_turned_with_them(
+    transforms_folder, edit_json, orientation, means_shown
+):
+    """Masks of the pixels before EXIF's turn where the camera means those after it, and round."""
+    upright = load_scene(transforms_folder)
+    exif = Image.Exif()
+    exif[274] = orientation
+    (transforms_folder / "masks").mkdir()
+    for path in (transforms_folder / "images").iterdir():
+        with Image.open(path) as image:
+            photo, mask = image.convert("RGB"), image.getchannel("A")
+        photo.save(path, exif=exif)
+        if means_shown:  # stored so that the turn shows what the camera means
+            stored = next(
+                turn
+                for turn in Image.Transpose
+                if np.array_equal(shown(photo.transpose(turn), exif), np.asarray(photo))
+            )
+            photo.transpose(stored).save(path, exif=exif)
+            mask.transpose(stored).save(transforms_folder / "masks" / path.name)
+        else:
+            Image.fromarray(shown(mask, exif)).save(transforms_folder / "masks" / path.name)
+    codes = {finding.code for finding in inspect_scene(transforms_folder).findings}
+    assert "turned-masks" in codes and "scaled-masks" not in codes
+    np.testing.assert_array_equal(load_scene(transforms_folder).mask, upright.mask)
+
+
+def shown(image: Image.Image, exif: Image.Exif) -> np.ndarray:
+    tagged = image.copy()
+    tagged.getexif()[274] = exif[274]
+    return np.asarray(ImageOps.exif_transpose(tagged))
 
 
 def test_views_of_one_name_get_names_of_their_own(transforms_folder, edit_json):

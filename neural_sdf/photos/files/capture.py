@@ -92,6 +92,8 @@ class View(NamedTuple):
         mask_shows_background: whether the mask is known to be bright off the object.
         is_turned: whether the camera is that of the photo as its EXIF says that it is shown, and
             not as it is stored; None where nobody knows.
+        mask_turn: the orientation, as in EXIF, by which the mask becomes that of the photo as it
+            is read; 1 for none.
     """
 
     name: str
@@ -106,6 +108,7 @@ class View(NamedTuple):
     header: Header | None = None
     mask_shows_background: bool = False
     is_turned: bool | None = None
+    mask_turn: int = 1
 
 
 class Capture(NamedTuple):

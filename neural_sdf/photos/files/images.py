@@ -26,6 +26,7 @@ from neural_sdf.photos.files.capture import Header, ImageFile, Stored
 
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 UNITS = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # mm, of EXIF's resolution units
+SAME_SIZE = {2: "mirrored", 3: "turned by half", 4: "upside down and mirrored"}
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's "grey value"
 
 
@@ -201,13 +202,20 @@ def _is_whole_png(path: ImageFile) -> bool:
 
 def rotated(path: ImageFile, orientation: int) -> ImageError:
     """The error for a photo to be shown turned: its camera may mean it before or after that."""
-    return ImageError(
-        "exif-rotation",
-        f"image {path} has EXIF orientation {orientation}; expected 1, or a camera that declares"
-        " unequal width and height, which tell whether it means the pixels before or after the"
-        " turn; turn the pixels as the camera has them and delete the tag, e.g. with exiftool"
-        " -Orientation=",
-    )
+    if orientation in SAME_SIZE:
+        untold = (
+            f" ({SAME_SIZE[orientation]}); expected 1: the size is the same before and after, and"
+            " nothing tells which pixels the camera and the mask mean; if those of the file as it"
+            " is stored, delete the tag, e.g. with exiftool -Orientation=; if those that are shown,"
+            " write the file anew as it is shown, without the tag"
+        )
+    else:
+        untold = (
+            "; expected 1, or a camera that declares unequal width and height, which tell whether"
+            " it means the pixels before or after the turn; turn the pixels as the camera has them"
+            " and delete the tag, e.g. with exiftool -Orientation="
+        )
+    return ImageError("exif-rotation", f"image {path} has EXIF orientation {orientation}{untold}")
 
 
 def alpha_of(pixels: UInt8[np.ndarray, "H W c"]) -> Float32[np.ndarray, "H W"] | None:

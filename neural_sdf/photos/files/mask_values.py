@@ -21,6 +21,15 @@ from neural_sdf.photos.files.images import EIGHT_BIT, has_alpha, opened
 
 LABELS = 16  # different values that labels have at most
 WHOLE = 255
+TURNS = {  # by EXIF's orientations, which `ImageOps.exif_transpose` keeps to itself
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_mask(path: ImageFile) -> Bool[np.ndarray, "H W"]:
@@ -37,6 +46,12 @@ def read_mask(path: ImageFile) -> Bool[np.ndarray, "H W"]:
         if image.mode == "P":
             return _of_palette(image)
         return _of_opaque(image if image.mode == "RGB" else image.convert("L"))
+
+
+def turned(mask: Bool[np.ndarray, "H W"], orientation: int) -> Bool[np.ndarray, "h w"]:
+    """A mask as an orientation of EXIF has it shown."""
+    turn = TURNS.get(orientation)
+    return mask if turn is None else np.asarray(Image.fromarray(mask).transpose(turn), bool)
 
 
 def _of_one_byte(image: Image.Image) -> Image.Image:

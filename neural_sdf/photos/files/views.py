@@ -14,7 +14,7 @@ from neural_sdf.photos.files import lens as lenses
 from neural_sdf.photos.files.capture import Header, ImageFile, View
 from neural_sdf.photos.files.images import alpha_of, on_background, read_pixels, whole_size
 from neural_sdf.photos.files.lens import Window
-from neural_sdf.photos.files.mask_values import read_mask
+from neural_sdf.photos.files.mask_values import read_mask, turned
 from neural_sdf.photos.files.reduction import box_average
 
 
@@ -130,9 +130,9 @@ def fitted(mask: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> Bool[np.ndar
 
 
 def _inside(view: View, mask: ImageFile, mask_shows: str) -> Bool[np.ndarray, "H W"]:
-    """True on the object, at the mask's own size."""
+    """True on the object, at the mask's own size, turned as its photo is."""
     is_inverted = (mask_shows == "background") != view.mask_shows_background
-    return read_mask(mask) != is_inverted
+    return turned(read_mask(mask) != is_inverted, view.mask_turn)
 
 
 def mask_file(view: View, *, mask_shows: str) -> bytes | None:
