@@ -99,7 +99,7 @@ def usable_views(folder: Path, capture: Capture, *, skip_missing: bool, report: 
     report_all(report, capture.findings)
     report_all(report, checks.missing_files(views, folder, skip=skip_missing))
     if not any(view.is_test for view in views):  # else some are left out on purpose
-        report_all(report, checks.unused_photos(views, folder))
+        report_all(report, checks.unused_photos(views, folder, capture.left_out))
     report_all(report, checks.repeated_photos(views))
     views = _without(views, report_all(report, checks.shared_masks(views)))
     views = [v for v in views if v.image.is_file() and (v.mask is None or v.mask.is_file())]

@@ -121,12 +121,14 @@ class Capture(NamedTuple):
         points: sparse points of the surface in world units, as structure from motion leaves them,
             [N, 3]; None where the layout has none.
         findings: what the reader decided that the files left open.
+        left_out: photos with cameras that the layout keeps from training and from testing.
     """
 
     views: tuple[View, ...]
     world_from_scene: Similarity | None = None
     points: Float64[np.ndarray, "N 3"] | None = None
     findings: tuple[Finding, ...] = ()
+    left_out: frozenset[Path] = frozenset()
 
 
 class Format(NamedTuple):

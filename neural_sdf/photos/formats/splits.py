@@ -11,6 +11,7 @@ from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.findings import Finding, listed
 from neural_sdf.photos.files.folder import inner_path
 from neural_sdf.photos.files.names import closest, stem
+from neural_sdf.photos.formats.entries import json_frames
 
 SPLITS = ("test", "val", "train")  # a frame in several lists is the first's
 
@@ -37,6 +38,33 @@ def read_splits(
     splits = [next((s for s in SPLITS if frame in lists[s]), usual) for frame in frames]
     findings = list(_strange(name, lists, frames))
     return ["unused" if split == "val" else split for split in splits], findings
+
+
+def unread_files(folder: Path, train: str) -> tuple[list[Path], list[Finding]]:
+    """Photos of the validation split, and what is said of a single file that is not read.
+
+    Args:
+        folder: of the set.
+        train: name of the file of the training split.
+    """
+    findings = []
+    whole = train.replace("_train", "")
+    if (folder / whole).is_file():
+        findings.append(
+            Finding(
+                "unread-cameras",
+                "note",
+                f"the folder has {whole} and {train}, and the latter is read",
+                f"remove or rename {train} if {whole} is meant",
+            )
+        )
+    path = folder / train.replace("_train", "_val")
+    try:
+        frames = json_frames(path)["frames"] if path.is_file() else []
+        named = [inner_path(folder, f.get("file_path"), f"a file_path of {path}") for f in frames]
+    except Mistake:  # nothing of it is used
+        named = []
+    return named, findings
 
 
 def _listed(

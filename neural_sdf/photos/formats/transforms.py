@@ -37,7 +37,7 @@ from neural_sdf.photos.files.images import read_header
 from neural_sdf.photos.files.lens_models import OpenCV
 from neural_sdf.photos.formats.entries import Named, json_frames, named_masks, named_photos
 from neural_sdf.photos.formats.points_file import read_points, write_points
-from neural_sdf.photos.formats.splits import read_splits
+from neural_sdf.photos.formats.splits import read_splits, unread_files
 from neural_sdf.photos.formats.transforms_frame import (
     OPENCV_FROM_OPENGL,
     Frame,
@@ -112,6 +112,10 @@ def read_transforms(folder: Path, cameras: str) -> Capture:
     placed = [frame for frame in frames if frame.settings.get("transform_matrix") is not None]
     findings += _unplaced(frames, placed)
     used = [frame for frame in placed if frame.split != "unused"]
+    left_out = [frame.image for frame in placed if frame.split == "unused"]
+    if "train" in files:
+        validation, told = unread_files(folder, files["train"])
+        left_out, findings = left_out + validation, findings + told
     refuse_unsupported(used)
     where = " and ".join(files.values())
     photos = _photos(folder, [frame.image for frame in used], where)
@@ -126,7 +130,8 @@ def read_transforms(folder: Path, cameras: str) -> Capture:
     findings += [*photos.findings, *masks.findings]
     first = documents[0][2]
     points = read_points(folder, first.get("ply_file_path"), findings)
-    return Capture(tuple(views), _region(first, where), points, tuple(findings))
+    aside = frozenset(_photos(folder, left_out, where).paths)
+    return Capture(tuple(views), _region(first, where), points, tuple(findings), aside)
 
 
 def _read_frames(

@@ -7,7 +7,7 @@ listed in docs/troubleshooting.md.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from neural_sdf.photos.files.capture import Header, ImageFile, View, same_shape
@@ -89,8 +89,10 @@ def _are_apart(views: Sequence[View]) -> bool:
     return len(poses) > 1 and len({view.image for view in views}) > 1
 
 
-def unused_photos(views: Sequence[View], folder: Path) -> Iterator[Finding]:
-    """Photos beside those of the views that have no camera."""
+def unused_photos(
+    views: Sequence[View], folder: Path, left_out: Collection[Path]
+) -> Iterator[Finding]:
+    """Photos beside those of the views that have no camera, or one that is left out."""
     used = {view.image for view in views if isinstance(view.image, Path)}
     unused = sorted(
         photo
@@ -98,12 +100,22 @@ def unused_photos(views: Sequence[View], folder: Path) -> Iterator[Finding]:
         for photo in list_photos(place)
         if photo not in used and not photo.stem.endswith(NOT_PHOTOS) and not as_mask(folder, photo)
     )
-    if unused:
+    bare = [path.name for path in unused if path not in left_out]
+    kept = [path.name for path in unused if path in left_out]
+    if bare:
         yield Finding(
             "unused-photos",
-            "note" if len(unused) <= len(used) else "warning",
-            f"{len(unused)} photos have no camera: {names([path.name for path in unused])}",
+            "note" if len(bare) <= len(used) else "warning",
+            f"{len(bare)} photos have no camera: {names(bare)}",
             "they are not used; add their cameras if they should be",
+        )
+    if kept:
+        yield Finding(
+            "unused-photos",
+            "note",
+            f"{len(kept)} photos have cameras that the set keeps for validation, or names in none"
+            f" of its lists: {names(kept)}",
+            "they are not used; move their frames to those for training if they should be",
         )
 
 

@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
+from neural_sdf.photos.doctor import inspect_scene
 from neural_sdf.photos.files.lens_models import Fisheye, OpenCV, Polynomial
 from neural_sdf.photos.formats.transforms import is_transforms, read_transforms, write_transforms
 
@@ -123,6 +124,30 @@ def test_split_files_give_training_then_test_views_and_no_validation(transforms_
     views = read(transforms_folder)
     assert [view.name[-3:] for view in views] == [f"{i:03d}" for i in (*range(4, 12), 0, 1)]
     assert [view.is_test for view in views] == [False] * 8 + [True] * 2
+
+
+def test_photos_of_the_validation_split_are_not_said_to_have_no_camera(transforms_folder):
+    whole = json.loads((transforms_folder / "transforms.json").read_text())
+    for split, frames in (("train", slice(9)), ("val", slice(9, 11))):  # the last has no camera
+        text = json.dumps({**whole, "frames": whole["frames"][frames]})
+        (transforms_folder / f"transforms_{split}.json").write_text(text)
+    found = inspect_scene(transforms_folder).findings
+    told = [f.message for f in found if f.code in ("unused-photos", "unread-cameras")]
+    assert told == [
+        "the folder has transforms.json and transforms_train.json, and the latter is read",
+        "1 photos have no camera: 011.png",
+        "2 photos have cameras that the set keeps for validation, or names in none of its lists:"
+        " 009.png, 010.png",
+    ]
+    (transforms_folder / "transforms_val.json").write_text("{")  # nothing of it is used
+    assert len(read(transforms_folder)) == 9
+
+
+def test_photos_of_a_validation_list_are_not_said_to_have_no_camera(transforms_folder, edit_json):
+    listed = {"val_filenames": ["images/003.png"]}
+    edit_json(transforms_folder / "transforms.json", lambda d: d.update(listed))
+    (told,) = [f for f in inspect_scene(transforms_folder).findings if f.code == "unused-photos"]
+    assert told.message.startswith("1 photos have cameras that the set keeps for validation")
 
 
 def test_lists_of_file_names_split_a_single_file(transforms_folder, edit_json):
