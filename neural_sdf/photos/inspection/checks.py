@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from neural_sdf.photos.files.capture import Header, ImageFile, View, same_shape
 from neural_sdf.photos.files.copies import first_copies
 from neural_sdf.photos.files.findings import Finding, listed, names
@@ -18,6 +20,7 @@ from neural_sdf.photos.files.images import ImageError, read_header
 from neural_sdf.photos.files.masks import as_mask
 from neural_sdf.photos.inspection.outlines import WAYS_OUT
 
+NEAR = 0.1  # of the cameras' typical distance from their middle: places of copies of one photo
 NOT_PHOTOS = ("_masked",)  # how the names of other pictures beside photos end
 
 
@@ -44,7 +47,8 @@ def repeated_photos(views: Sequence[View]) -> Iterator[Finding]:
     by_photo = defaultdict(list)
     for view in views:
         by_photo[first.get(view.image, view.image)].append(view)
-    repeated = [these for these in by_photo.values() if len(these) > 1]
+    reach = NEAR * _spread(views)
+    repeated = [_together(these, reach) for these in by_photo.values() if len(these) > 1]
     twice = [view for these in repeated for view in these]
     both = [these for these in repeated if len({view.is_test for view in these}) > 1]
     if twice:
@@ -60,6 +64,28 @@ def repeated_photos(views: Sequence[View]) -> Iterator[Finding]:
             ),
             tuple(view.name for view in twice),
         )
+
+
+def _spread(views: Sequence[View]) -> float:
+    """Typical distance of the cameras from their middle, world units."""
+    places = np.array([view.world_from_camera[:3, 3] for view in views]).reshape(-1, 3)
+    finite = places[np.isfinite(places).all(axis=1)]
+    if not len(finite):
+        return 0.0
+    return float(np.median(np.linalg.norm(finite - finite.mean(axis=0), axis=1)))
+
+
+def _together(views: Sequence[View], reach: float) -> list[View]:
+    """Of views of the same bytes those of one file, or from one place.
+
+    From others, a ball on a plain ground has the same photo.
+    """
+    files = {image: i for i, image in enumerate(dict.fromkeys(view.image for view in views))}
+    file = np.array([files[view.image] for view in views])
+    places = np.nan_to_num([view.world_from_camera[:3, 3] for view in views])
+    apart = np.linalg.norm(places[:, None] - places, axis=-1)
+    is_one = (file[:, None] == file) | (apart <= reach)
+    return [view for view, others in zip(views, is_one.sum(axis=1) - 1, strict=True) if others]
 
 
 def shared_masks(views: Sequence[View]) -> Iterator[Finding]:

@@ -146,13 +146,18 @@ def test_copies_of_a_photo_are_named_and_those_held_out_counted(tmp_path):
     paths = [tmp_path / name for name in ("IMG_3.png", "IMG_3 (1).png", "other.png")]
     for path, content in zip(paths, (b"same", b"same", b"else"), strict=True):
         path.write_bytes(content)
-    views = [view(path.name, np.eye(4))._replace(image=path) for path in paths]
+    one, far = poses_of(2)
+    near = one + np.pad([[0.003], [-0.002], [0.001]], ((0, 1), (3, 0)))
+    posed = zip(paths, (one, near, far), strict=True)
+    views = [view(path.name, pose)._replace(image=path) for path, pose in posed]
     (finding,) = repeated_photos(views)
     assert finding.level == "warning" and finding.views == ("IMG_3.png", "IMG_3 (1).png")
     assert "IMG_3.png, IMG_3 (1).png" in finding.message and "testing" not in finding.message
     (finding,) = repeated_photos([views[0], views[1]._replace(is_test=True), views[2]])
     assert ", 1 photos for training and for testing" in finding.message
     assert not list(repeated_photos(views[1:]))
+    views[1] = views[1]._replace(world_from_camera=far)  # a ball looks alike from all sides
+    assert not list(repeated_photos(views))
 
 
 def test_a_mask_of_two_frames_of_one_photo_is_not_that_of_several_photos():
