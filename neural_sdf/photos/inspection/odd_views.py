@@ -59,7 +59,8 @@ def odd_views(
             views,
             moved,
             "masks do not lie where the other views have the object: displaced, they agree",
-            "make these masks anew, or mend these poses",
+            "see that each is that of its own photo; if so, make these masks anew, or mend these"
+            " poses",
         )
     if wrong:
         worst = float(np.nanmax(growths[wrong])) * pixels
