@@ -156,6 +156,7 @@ def test_masks_of_a_folder_are_paired_by_name_or_by_order(folder, tmp_path):
     kept = [np.asarray(Image.open(tmp_path / f"out/masks/000/{i}.png")).sum() for i in range(3)]
     assert kept == [255 * 160 * (10 + i) for i in range(3)]
     (masks / "m1.png").rename(masks / "1.png")
+    (masks / "m2.png").rename(masks / "m7.png")
     with pytest.raises(ValueError, match=r"photos 0.png, 2.png have no mask of their own"):
         read_album(folder, masks)
 
