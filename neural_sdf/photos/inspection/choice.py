@@ -34,9 +34,9 @@ def least(
     tried: list[tuple[float, Reading]] = []
     for group in ways:
         tried += [(score(reading), reading) for reading in group]
-        if min(left for left, _ in tried) <= slack:
+        if any(left <= slack for left, _ in tried):
             break
-    most = TIED * min(left for left, _ in tried) + slack
+    most = TIED * min((left for left, _ in tried), default=0.0) + slack
     chosen: list[tuple[Reading, Views]] = []
     for left, reading in tried:
         read = reading.apply(views)

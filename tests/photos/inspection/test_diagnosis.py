@@ -7,8 +7,10 @@ import pytest
 from scipy import ndimage
 
 from neural_sdf.photos.inspection.choice import least, told
-from neural_sdf.photos.inspection.diagnosis import diagnose
+from neural_sdf.photos.inspection.comparison import NOISE, scores
+from neural_sdf.photos.inspection.diagnosis import FINE, diagnose
 from neural_sdf.photos.inspection.readings import Reading, Views
+from neural_sdf.photos.outlines.growth import silhouettes
 
 CENTRES = np.array([[0.0, 0.0, 0.0], [0.55, 0.1, 0.25], [-0.35, 0.45, -0.3], [-0.1, -0.55, 0.35]])
 RADII = np.array([0.55, 0.35, 0.3, 0.25])
@@ -292,6 +294,15 @@ def test_all_that_explains_a_disagreement_equally_well_is_told():
     assert finding.remedy == "masks and cameras alone do not tell which: mend it"
     (first,) = least([[found[0], found[0]]], views, lambda _: 0.0, 0.0)
     assert first is found[0]
+
+
+def test_growth_that_is_hardly_there_and_that_nothing_explains_is_no_finding():
+    """Masks of a third of the photos' size."""
+    views = alike((180, 240), 330.0, ASIDE)
+    views = views._replace(masks=[np.kron(m[::3, ::3], np.ones((3, 3), bool)) for m in views.masks])
+    growths = scores(silhouettes(views.masks), views)
+    assert growths is not None and FINE < np.median(growths) < NOISE
+    assert list(diagnose(views)) == []
 
 
 @pytest.mark.slow
