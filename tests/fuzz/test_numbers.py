@@ -90,3 +90,10 @@ def test_a_name_that_no_file_has_is_told_in_a_line_that_can_be_printed(transform
         with pytest.raises((ValueError, FileNotFoundError)) as error:
             load_scene(transforms)
     str(error.value).encode()
+
+
+def test_a_long_word_in_all_frames_is_told_in_a_sentence(transforms):
+    document = json.loads((transforms / "transforms_train.json").read_text())
+    content = json.dumps(document | {"camera_model": "𝔸" * 250}).encode()
+    with changed(transforms / "transforms_train.json", content):
+        assert check(transforms)

@@ -45,7 +45,7 @@ class Frame(NamedTuple):
 def refuse_unsupported(frames: Sequence[Frame]) -> None:
     """Stops at cameras that are no lens before a plane."""
     strange = [
-        f"{frame.origin} has camera_model {model!r}"
+        f"{frame.origin} has camera_model {model!r:.40}"
         for frame in frames
         if (model := _model(frame)) not in CAMERA_MODELS
     ]
