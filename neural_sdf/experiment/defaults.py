@@ -100,7 +100,8 @@ def _check_kinds(given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         if key in sections and value != {}:
             raise Mistake(f"the config has {key}={value!r:.40}; expected a section of keys")
         usual = known.get(key)
-        if usual is not None and (value is None or isinstance(usual, str) > isinstance(value, str)):
+        is_text = isinstance(usual, str)
+        if usual is not None and (value is None or (is_text and not isinstance(value, str))):
             raise Mistake(f"the config has {key}={value!r:.40}; expected a value like {usual!r}")
 
 

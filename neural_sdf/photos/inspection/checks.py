@@ -82,8 +82,9 @@ def _together(views: Sequence[View], reach: float) -> list[View]:
     """
     files = {image: i for i, image in enumerate(dict.fromkeys(view.image for view in views))}
     file = np.array([files[view.image] for view in views])
-    places = np.nan_to_num([view.world_from_camera[:3, 3] for view in views])
-    apart = np.linalg.norm(places[:, None] - places, axis=-1)
+    places = np.array([view.world_from_camera[:3, 3] for view in views])
+    with np.errstate(invalid="ignore"):  # no place is near one that is not finite
+        apart = np.linalg.norm(places[:, None] - places, axis=-1)
     is_one = (file[:, None] == file) | (apart <= reach)
     return [view for view, others in zip(views, is_one.sum(axis=1) - 1, strict=True) if others]
 

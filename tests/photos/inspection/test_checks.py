@@ -160,6 +160,19 @@ def test_copies_of_a_photo_are_named_and_those_held_out_counted(tmp_path):
     assert not list(repeated_photos(views))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_copies_from_places_that_are_none_are_not_from_one_place(tmp_path, value):
+    """What is wrong with such poses is told by itself."""
+    nowhere = np.full((4, 4), value)
+    poses = [nowhere, nowhere, *poses_of(4)]
+    views = [
+        view(f"v{i}", pose)._replace(image=tmp_path / f"{i}.png") for i, pose in enumerate(poses)
+    ]
+    for i, each in enumerate(views):
+        each.image.write_bytes(b"photo" if i < 2 else bytes(i))
+    assert list(repeated_photos(views)) == []
+
+
 def test_a_mask_of_two_frames_of_one_photo_is_not_that_of_several_photos():
     one, other, third = (view(name, pose) for name, pose in zip("abc", poses_of(3), strict=True))
     views = [v._replace(mask=Path("mask.png"), image=Path("0.png")) for v in (one, other)]
