@@ -110,7 +110,7 @@ def run(
         print(words, flags.FLAGS.main_module_help(), sep="\n")
         sys.exit(0)
     keep_programs()
-    atexit.register(gc.freeze)  # else all that JAX made is looked through for cycles: 0.2 s
+    atexit.register(gc.freeze)  # else all that JAX made is looked through for cycles
     # By an exception, so that unfinished folders and processes are cleaned away.
     for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # Windows has no SIGHUP
         signal.signal(getattr(signal, name), lambda number, _: _exit("interrupted", 128 + number))

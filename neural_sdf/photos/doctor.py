@@ -82,9 +82,9 @@ def inspect_scene(
     Raises:
         Mistake: if a setting is out of range, the layout unknown or not to be recognised.
     """
-    given_region(centre, radius, box)
     region = {"centre": centre, "radius": radius, "box": box}
     settings = read_settings({"mask_shows": mask_shows, "skip_missing": skip_missing, **region})
+    given_region(**region)
     names = list(recognise(path, format))
     name, findings = names[0], list(several_layouts(names))
     try:

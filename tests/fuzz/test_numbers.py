@@ -97,3 +97,10 @@ def test_a_long_word_in_all_frames_is_told_in_a_sentence(transforms):
     content = json.dumps(document | {"camera_model": "𝔸" * 250}).encode()
     with changed(transforms / "transforms_train.json", content):
         assert check(transforms)
+
+
+@pytest.mark.parametrize("read", [inspect_scene, load_scene])
+@pytest.mark.parametrize("centre", [(10**400, 0, 0), (np.nan, 0, 0)])
+def test_a_centre_that_is_no_place_is_refused_before_anything_is_read(transforms, read, centre):
+    with pytest.raises(ValueError, match=r"centre has .*: expected finite world coordinates"):
+        read(transforms, centre=centre)

@@ -7,7 +7,7 @@
 | a palette of colours, a few values below half, a few colours and black: labels | all but label 0 |
 | anything else | what is brighter than half |
 
-Colours are counted by Pillow, which is several times as quick as NumPy.
+Colours are counted by Pillow, which is quicker than NumPy.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def _missed(
         seen, row, column = shown_pixels(image, distance.shape)
         outside = _outside(distance)
         missed = np.where(seen, distance.take(row * distance.shape[1] + column), outside)
-        for larger in worst:  # several times as quick as to keep all and sort them
+        for larger in worst:  # quicker than to keep all and sort them
             larger[:], missed = np.maximum(larger, missed), np.minimum(larger, missed)
         shown += seen | (outside > 0)
     known = np.where(shown >= FEWEST * len(partners), worst[-1], 1.0)
