@@ -21,7 +21,7 @@ from scipy import ndimage
 from neural_sdf.geometry import project
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.outlines.growth import LENIENT
-from neural_sdf.photos.outlines.hull import QUORUM, grid, viewed_place
+from neural_sdf.photos.outlines.hull import enough_photos, grid, viewed_place
 
 BOX_PASSES = 3  # as for the region of interest
 CELL = 2.0  # side of the hull's cells, pixels of the small photos; finer ones gain nothing
@@ -110,7 +110,7 @@ def _kept(
 ) -> tuple[Cells, Float[np.ndarray, " N"]]:
     """The cells whose centres are within `reach`, in world units, of nearly all masks; dissent."""
     shown, dissent = _counted(views, off, cells, reach)
-    kept = (shown >= max(1, QUORUM * len(off))) & (dissent <= LENIENT)
+    kept = (shown >= enough_photos(len(off))) & (dissent <= LENIENT)
     if not kept.any():
         raise _nothing_left(len(off))
     return cells._replace(centres=cells.centres[kept]), dissent[kept]

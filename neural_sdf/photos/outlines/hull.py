@@ -23,7 +23,9 @@ GRID = 48  # points a side
 PASSES = 3
 DISSENT = 0.05  # share of the photos showing a point that may call it background
 DISSENTS = (DISSENT, 0.1, LENIENT)  # tried in turn where nothing is left
-QUORUM = 0.5  # share of all photos that must show a point for it to count as seen
+QUORUM = 0.4  # share of all photos that must show a point for it to count as seen
+FEWEST = 4  # photos that must, where the quorum is less
+MAJORITY = 0.5  # share of all photos that is enough, however few
 MARGIN = 1.1  # of the region about the hull; the object then fills 0.9 of the unit sphere
 MEETING = 0.01  # least mean squared sine between the optical axes and any one direction
 MEND = "set <centre> and <radius>"
@@ -135,8 +137,15 @@ def carve(
         inside, row, column = shown_pixels(image, mask.shape)
         shown += inside
         background += inside & ~mask[row, column]
-    enough = np.maximum(1, QUORUM * len(masks))
-    return (shown >= enough) & (background <= dissent * shown)
+    return (shown >= enough_photos(len(masks))) & (background <= dissent * shown)
+
+
+def enough_photos(count: int) -> float:
+    """How many of so many photos must show a point for it to count as seen.
+
+    Photos that each cut the object off show its ends less often than its middle.
+    """
+    return max(1.0, min(MAJORITY * count, max(QUORUM * count, FEWEST)))
 
 
 def grid(

@@ -3,6 +3,7 @@ import pytest
 
 from neural_sdf.photos.load import load_scene
 from neural_sdf.photos.outlines.hull import region_of_interest, viewed_place
+from tests.photos import layouts
 
 
 def masks_of(ball):
@@ -59,6 +60,21 @@ def test_what_lies_outside_a_photo_is_unknown_and_not_background(ball):
         cut[:6] + masks_of(ball)[6:], intrinsics, ball.world_from_camera
     )
     assert np.linalg.norm(centre - ball.centre) + ball.radius < radius < 1.3 * ball.radius
+
+
+def test_photos_that_all_cut_the_object_show_its_ends_all_the_same():
+    """Two balls apart, each photo cut down to a window about the middle of its mask."""
+    side, balls = 18, (((-0.6, 0.0, 0.0), 0.4), ((0.6, 0.0, 0.0), 0.4))
+    photos = layouts.take_photos(balls)
+    masks, intrinsics = [], []
+    for mask in photos.mask:
+        middle = np.mean(np.nonzero(mask), axis=1)
+        top, left = np.clip(middle - side / 2, 0, layouts.SIZE - side).astype(int)
+        masks.append(mask[top : top + side, left : left + side])
+        intrinsics.append(layouts.K - [[0, 0, left], [0, 0, top], [0, 0, 0]])
+    centre, radius = region_of_interest(masks, np.stack(intrinsics), photos.poses)
+    ends = [np.linalg.norm(np.add(layouts.CENTRE, middle) - centre) for middle, _ in balls]
+    assert max(ends) + 0.4 < radius < 1.3
 
 
 def test_parallel_cameras_are_refused(ball):
