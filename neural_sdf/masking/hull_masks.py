@@ -221,15 +221,15 @@ def _decided(
     inside, outside = (np.maximum(distance_from(side) - SLACK, 0) for side in (~outline, outline))
     leaning = MOST * np.clip((inside - outside) / BAND, -1.0, 1.0)
     evidence = object_evidence(photo, ratios, FINAL_BLUR)
-    mask = cleaned(evidence + _enlarged(leaning, factor, evidence.shape) > 0)
+    mask = cleaned(evidence + enlarged(leaning, factor, evidence.shape) > 0)
     holes = parts_of(filled(mask) & ~mask)
-    inside = _enlarged(outline.astype(np.float32), factor, evidence.shape)
+    inside = enlarged(outline.astype(np.float32), factor, evidence.shape)
     closed = np.bincount(holes.ravel(), inside.ravel()) > 0.5 * np.bincount(holes.ravel())
     closed[0] = False
     return mask | closed[holes]
 
 
-def _enlarged(
+def enlarged(
     image: Float[np.ndarray, "h w"], factor: int, size: tuple[int, ...]
 ) -> Float[np.ndarray, "H W"]:
     """Undoes `box_average`; its remainder at the right and bottom repeats the last pixels."""

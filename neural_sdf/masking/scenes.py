@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,8 @@ from neural_sdf.geometry import Similarity, inverse, transform_points
 from neural_sdf.masking.hull_masks import reduced, refine_by_hull, small_views, sphere_masks
 from neural_sdf.masking.plain import plain_background
 from neural_sdf.masking.score import require_sound, score
+from neural_sdf.masking.shadow import without_shadow
+from neural_sdf.mistake import Doubt
 from neural_sdf.photos.outlines.hull import region_of_interest
 from neural_sdf.photos.outlines.region import (
     BY_HULL,
@@ -84,14 +87,22 @@ def _object_points(scene: Scene) -> Float64[np.ndarray, "N 3"] | None:
 
 
 def _judged(scene: Scene, masks: Sequence[Bool[np.ndarray, "_h _w"]], way: str) -> Scene:
-    """The scene with masks that were made, if they can be trusted."""
-    poses = np.asarray(scene.scene_from_camera, np.float64)
-    views, factors = small_views(
-        view_photos(scene), np.asarray(scene.intrinsics, np.float64), poses
-    )
+    """The scene with masks that were made, if they can be trusted, less the object's shadow."""
+    photos, poses = view_photos(scene), np.asarray(scene.scene_from_camera, np.float64)
+    intrinsics = np.asarray(scene.intrinsics, np.float64)
+    views, factors = small_views(photos, intrinsics, poses)
     whole = not scene.source.has_masks and scene.source.region in FOUND
     require_sound(score(views, reduced(masks, factors)), way, whole=whole)
-    return with_masks(scene, masks)
+    bare = without_shadow(photos, masks, intrinsics, poses)
+    cut = 1 - sum(int(mask.sum()) for mask in bare) / sum(int(mask.sum()) for mask in masks)
+    if cut > 0:
+        told = (
+            f"{cut:.1%} of the masks is left out as the object's shadow: it has the ground's hue,"
+            " is darker, and lies on it"
+        )
+        remedy = "if it is a part of the object, give a folder of masks"
+        warnings.warn(Doubt(told, remedy=remedy), stacklevel=1)
+    return with_masks(scene, bare)
 
 
 def with_masks(scene: Scene, masks: Sequence[Bool[np.ndarray, "_h _w"]]) -> Scene:

@@ -1,20 +1,26 @@
 """Masks in a scene: where they begin, and what becomes of the region of interest."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from neural_sdf.geometry import transform_points
 from neural_sdf.masking import MASKING
 from neural_sdf.masking import scenes as module
 from neural_sdf.masking.scenes import with_masks
-from neural_sdf.photos import load_scene
+from neural_sdf.mistake import Doubt
+from neural_sdf.photos import load_photos, load_scene
 from neural_sdf.photos.outlines.region import BY_HULL, BY_POINTS
 from neural_sdf.photos.write import write_scene
 from neural_sdf.scenes import Scene, view_masks
 from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
 from neural_sdf.scenes.frame import in_frame, world_from_camera
+from tests.cases import cases
+from tests.conftest import OPENGL
+from tests.masking import test_shadow
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +139,19 @@ def test_bad_masks_are_refused_whatever_made_them(cup, monkeypatch, way):
     monkeypatch.setattr(module, name, lambda *args: wrong)
     with pytest.raises(ValueError, match=f"made by {way} cannot be trusted"):
         MASKING[way](cup)
+
+
+@pytest.mark.filterwarnings("ignore:.*of all directions")
+@pytest.mark.parametrize("way", cases(["background"], ["hull"]))
+def test_a_shadow_is_left_out_and_told(tmp_path, way):
+    taken = test_shadow.shoot(test_shadow.BALL)
+    frames = []
+    for i, (photo, pose) in enumerate(zip(taken.photos, taken.poses, strict=True)):
+        Image.fromarray(photo).save(tmp_path / f"{i:02d}.png")
+        placed = (pose @ OPENGL).tolist()
+        frames.append({"file_path": f"{i:02d}.png", "transform_matrix": placed})
+    lens = {"fl_x": test_shadow.FOCAL, "cx": test_shadow.SIZE / 2, "cy": test_shadow.SIZE / 2}
+    (tmp_path / "transforms.json").write_text(json.dumps({**lens, "frames": frames}))
+    with pytest.warns(Doubt, match=r"2\d\.\d% of the masks is left out as the object's shadow"):
+        made = MASKING[way](load_photos(tmp_path, holdout_every=0))
+    assert min(test_shadow.overlaps(view_masks(made), taken.objects)) > 0.9
