@@ -127,3 +127,11 @@ def test_masks_that_say_nothing_stay_as_they_are(mask):
     taken = shoot(BALL)
     masks = [mask((SIZE, SIZE), bool)] * VIEWS
     assert all((one == other).all() for one, other in zip(bare(taken, masks), masks, strict=True))
+
+
+def test_a_small_grey_knob_stays_where_the_shadow_goes():
+    taken = shoot(BALL, ((0.0, 0.0, 1.05), 0.08, GREY))
+    knobs = [whole & ~ball for whole, ball in zip(taken.objects, shoot(BALL).objects, strict=True)]
+    kept = bare(taken, taken.masks)
+    assert min(overlaps(kept, taken.objects)) > 0.93
+    assert sum((k & m).sum() for k, m in zip(knobs, kept, strict=True)) > 0.8 * np.sum(knobs)
