@@ -163,7 +163,7 @@ def camera_places(
         yield Finding(
             "one-sided",
             "warning",
-            f"{unseen:.0%} of all directions of a surface are seen by no camera within 60 degrees,"
+            f"{unseen:.1%} of all directions of a surface are seen by no camera within 60 degrees,"
             f" expected {UNSEEN:.0%} or less for a set from all round",
             "what the mesh has on the far side is invented; add views from there if it matters",
         )
