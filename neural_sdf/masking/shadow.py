@@ -93,7 +93,8 @@ def without_shadow(
     """
     views, factors = small_views(photos, intrinsics, world_from_camera)
     small = reduced(masks, factors)
-    dark = [shade(photo, mask) for photo, mask in zip(views.photos, small, strict=True)]
+    grounds = [ground_colour(photo, mask) for photo, mask in zip(views.photos, small, strict=True)]
+    dark = [shade(*each) for each in zip(views.photos, small, grounds, strict=True)]
     share = sum(s.sum() for s in dark) / max(1, sum(mask.sum() for mask in small))
     if not SHARE[0] < share < SHARE[1]:
         return list(masks)
@@ -104,24 +105,33 @@ def without_shadow(
     if ground is None:
         return list(masks)
     lying = _explained(shades, ground, range(len(masks)))
-    return [_cut(*each) for each in zip(photos, masks, states, lying, factors, strict=True)]
+    shadows = (shade(*each) for each in zip(photos, masks, grounds, strict=True))
+    return [_cut(*each) for each in zip(masks, shadows, states, lying, factors, strict=True)]
+
+
+def ground_colour(
+    photo: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
+) -> Float64[np.ndarray, "3"] | None:
+    """Median colour of the ground beside a mask, at least 1; None where there is no ground."""
+    size = np.sqrt(mask.sum())
+    away = distance_from(mask)
+    beside = (away > GROUND[0] * size) & (away < GROUND[1] * size)
+    return np.maximum(np.median(photo[beside], axis=0), 1.0) if beside.any() else None
 
 
 def shade(
-    photo: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
+    photo: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    ground: Float64[np.ndarray, "3"] | None,
 ) -> Bool[np.ndarray, "h w"]:
-    """Parts of a mask at its rim that have the hue of the ground beside it and are darker.
+    """Parts of a mask at its rim that have the hue of the ground and are darker.
 
     Brightness is the factor α by which the ground's colour E comes nearest to a pixel's I; the hue
     is off by |I − αE| (Horprasert et al., equations 5 and 6, of channels that vary alike).
     """
-    size = np.sqrt(mask.sum())
-    away = distance_from(mask)
-    beside = (away > GROUND[0] * size) & (away < GROUND[1] * size)
-    if not beside.any():
+    if ground is None:
         return np.zeros(mask.shape, bool)
     smooth = ndimage.gaussian_filter(photo.astype(np.float32), (BLUR, BLUR, 0))
-    ground = np.maximum(np.median(photo[beside], axis=0), 1.0)
     brightness = smooth @ ground / (ground @ ground)
     off = np.abs(smooth - brightness[..., None] * ground).max(axis=-1)
     darker = (brightness > DARK[0]) & (brightness < DARK[1])
@@ -134,17 +144,17 @@ def shade(
 
 
 def _cut(
-    photo: UInt8[np.ndarray, "H W 3"],
     mask: Bool[np.ndarray, "H W"],
+    dark: Bool[np.ndarray, "H W"],
     state: Int8[np.ndarray, "h w"],
     lying: Bool[np.ndarray, " n"],
     factor: int,
 ) -> Bool[np.ndarray, "H W"]:
-    """A mask without the parts of the ground's hue of which most lie on it in the small photo."""
+    """A mask without the parts that may be shadow of which most lie so in the small photo."""
     known = np.zeros(state.shape, np.float32)
     known[state == 2] = np.where(lying, 1.0, -1.0)
     votes = enlarged(known, factor, mask.shape)
-    parts = parts_of(shade(photo, mask))
+    parts = parts_of(dark)
     lie, stand = (np.bincount(parts.ravel(), (sign * votes > 0).ravel()) for sign in (1, -1))
     cut = lie >= WITHIN * np.maximum(lie + stand, 1)
     cut[0] = False
