@@ -67,7 +67,7 @@ def check_photos(scene: Scene) -> None:
             "the photos have neither masks nor alpha channels, expected the outline of the object"
             " in every photo, since training without is not supported",
             remedy="add masks (a folder mask/ or masks/, mask_path in transforms.json, or RGBA"
-            " photos)",
+            " photos), or make some: python scripts/convert_scene.py --masks=background, or hull",
         )
 
 

@@ -78,13 +78,13 @@ def require_sound(made: Score, way: str, *, whole: bool) -> None:
         )
     elif made.agreement < AGREEMENT:
         fault = (
-            f"they are not of one object: they overlap by {made.agreement:.2f} with the hull of all"
-            f" of them, expected {AGREEMENT} or more"
+            "they are not of one object, or the cameras are wrong: they overlap by"
+            f" {made.agreement:.2f} with the hull of all of them, expected {AGREEMENT} or more"
         )
     elif whole and made.cut_off > CUT_OFF:
         fault = (
             f"they reach the border of {made.cut_off:.0%} of the photos, expected the object whole"
-            f" in most (in {1 - CUT_OFF:.0%} or more)"
+            f" in most (in {1 - CUT_OFF:.0%} or more); where it is may be said in a region.json"
         )
     else:
         return

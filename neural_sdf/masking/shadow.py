@@ -42,6 +42,20 @@ WITHIN = 0.5  # share of a part of a photo's shadow that the plane must explain
 ABOVE = 0.9, 0.5  # share of the cameras above the ground, and of the hull: it goes on below, unseen
 
 
+class Bare(NamedTuple):
+    """Masks without shadow, and what was found of it.
+
+    Attributes:
+        masks: true on the object.
+        cut: share of the masks before that was left out as shadow.
+        doubtful: share that may be shadow as well as a part of the object, and was left in.
+    """
+
+    masks: list[Bool[np.ndarray, "_h _w"]]
+    cut: float
+    doubtful: float
+
+
 class Plane(NamedTuple):
     """A plane through `middle` along the unit vectors `across`, which the cameras look down on."""
 
@@ -77,7 +91,7 @@ def without_shadow(
     masks: Sequence[Bool[np.ndarray, "_h _w"]],
     intrinsics: Float64[np.ndarray, "V 3 3"],
     world_from_camera: Float64[np.ndarray, "V 4 4"],
-) -> list[Bool[np.ndarray, "_h _w"]]:
+) -> Bare:
     """Masks without the shadow beside the object; as they are where it cannot be told from a part.
 
     A thin or small part of the ground's hue that lies on the ground is taken for shadow.
@@ -95,18 +109,20 @@ def without_shadow(
     small = reduced(masks, factors)
     grounds = [ground_colour(photo, mask) for photo, mask in zip(views.photos, small, strict=True)]
     dark = [shade(*each) for each in zip(views.photos, small, grounds, strict=True)]
-    share = sum(s.sum() for s in dark) / max(1, sum(mask.sum() for mask in small))
+    share = float(sum(s.sum() for s in dark) / max(1, sum(mask.sum() for mask in small)))
     if not SHARE[0] < share < SHARE[1]:
-        return list(masks)
+        return Bare(list(masks), 0.0, share)
     region = region_of_interest(small, views.intrinsics, views.world_from_camera)
     states = [mask.astype(np.int8) + part for mask, part in zip(small, dark, strict=True)]
     shades = Shades(views, states, *region)
     ground = _ground(shades)
     if ground is None:
-        return list(masks)
+        return Bare(list(masks), 0.0, share)
     lying = _explained(shades, ground, range(len(masks)))
     shadows = (shade(*each) for each in zip(photos, masks, grounds, strict=True))
-    return [_cut(*each) for each in zip(masks, shadows, states, lying, factors, strict=True)]
+    bare = [_cut(*each) for each in zip(masks, shadows, states, lying, factors, strict=True)]
+    cut = 1 - sum(int(mask.sum()) for mask in bare) / sum(int(mask.sum()) for mask in masks)
+    return Bare(bare, cut, share * float(1 - np.concatenate(lying).mean()))
 
 
 def ground_colour(

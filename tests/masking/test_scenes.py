@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -141,17 +142,41 @@ def test_bad_masks_are_refused_whatever_made_them(cup, monkeypatch, way):
         MASKING[way](cup)
 
 
-@pytest.mark.filterwarnings("ignore:.*of all directions")
+def photographed(taken: test_shadow.Shoot, folder, **settings) -> Scene:
+    """Photos in a folder, and what is read of them."""
+    frames = []
+    for i, (photo, pose) in enumerate(zip(taken.photos, taken.poses, strict=True)):
+        Image.fromarray(photo).save(folder / f"{i:02d}.png")
+        frames.append({"file_path": f"{i:02d}.png", "transform_matrix": (pose @ OPENGL).tolist()})
+    lens = {"fl_x": test_shadow.FOCAL, "cx": test_shadow.SIZE / 2, "cy": test_shadow.SIZE / 2}
+    (folder / "transforms.json").write_text(json.dumps({**lens, "frames": frames}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of cameras on one side
+        return load_photos(folder, holdout_every=0, **settings)
+
+
 @pytest.mark.parametrize("way", cases(["background"], ["hull"]))
 def test_a_shadow_is_left_out_and_told(tmp_path, way):
     taken = test_shadow.shoot(test_shadow.BALL)
-    frames = []
-    for i, (photo, pose) in enumerate(zip(taken.photos, taken.poses, strict=True)):
-        Image.fromarray(photo).save(tmp_path / f"{i:02d}.png")
-        placed = (pose @ OPENGL).tolist()
-        frames.append({"file_path": f"{i:02d}.png", "transform_matrix": placed})
-    lens = {"fl_x": test_shadow.FOCAL, "cx": test_shadow.SIZE / 2, "cy": test_shadow.SIZE / 2}
-    (tmp_path / "transforms.json").write_text(json.dumps({**lens, "frames": frames}))
     with pytest.warns(Doubt, match=r"2\d\.\d% of the masks is left out as the object's shadow"):
-        made = MASKING[way](load_photos(tmp_path, holdout_every=0))
+        made = MASKING[way](photographed(taken, tmp_path))
     assert min(test_shadow.overlaps(view_masks(made), taken.objects)) > 0.9
+
+
+def test_what_may_be_shadow_or_a_part_is_told(tmp_path):
+    taken = test_shadow.shoot((*test_shadow.BALL[:2], test_shadow.GREY))
+    with pytest.warns(Doubt, match=r"\d\d% of the masks .* may be the object's shadow or a part"):
+        made = MASKING["background"](photographed(taken, tmp_path))
+    assert np.mean(test_shadow.overlaps(view_masks(made), taken.masks)) > 0.9
+
+
+@pytest.mark.filterwarnings("ignore:.*the object's shadow")
+def test_masks_end_where_a_region_does_that_was_given(tmp_path):
+    """Of two balls, the region holds one."""
+    other = ((1.4, 0.0, 0.5), 0.3, np.array([40.0, 120, 220]))
+    taken = test_shadow.shoot(test_shadow.BALL, other, sun=(0.0, 0.0, 1.0))
+    alone = test_shadow.shoot(test_shadow.BALL, sun=(0.0, 0.0, 1.0))
+    bounds = {"centre": (0.0, 0.0, 0.5), "radius": 0.6}
+    with pytest.warns(Doubt, match=r"\d\d% of the masks lies outside .*, from the settings, and"):
+        made = MASKING["background"](photographed(taken, tmp_path, **bounds))
+    assert np.mean(test_shadow.overlaps(view_masks(made), alone.objects)) > 0.8

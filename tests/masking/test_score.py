@@ -60,7 +60,7 @@ def test_masks_of_different_things_are_refused(cup):
         for photo, mask in zip(views.photos, parts, strict=True)
     ]
     told = refused(views._replace(photos=photos), parts)
-    assert "not of one object" in told and "hull of all of them" in told
+    assert "not of one object, or the cameras are wrong" in told and "hull of all of them" in told
 
 
 def test_masks_that_run_out_of_most_photos_are_refused_unless_the_region_was_given(cup):

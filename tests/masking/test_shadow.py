@@ -42,14 +42,14 @@ def meet(origins, directions, balls):
     )
 
 
-def shoot(*balls, lid=np.inf, heights=(0.5, 1.1), disc=0.0) -> Shoot:
+def shoot(*balls, lid=np.inf, heights=(0.5, 1.1), disc=0.0, sun=SUN) -> Shoot:
     """Seen from a ring above the table; what is higher than the lid, and a disc, are grey."""
     rng = np.random.default_rng(0)
     turns, tilts = 2.4 * np.arange(VIEWS), np.linspace(*heights, VIEWS)
     photos, objects, masks, poses = [], [], [], np.tile(np.eye(4), (VIEWS, 1, 1))
     rows, columns = np.indices((SIZE, SIZE)) + 0.5
     pixels = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ np.linalg.inv(K).T
-    sun = SUN / np.linalg.norm(SUN)
+    sun = np.array(sun) / np.linalg.norm(sun)
     for turn, tilt, pose in zip(turns, tilts, poses, strict=True):
         back = np.array([np.cos(turn) * np.cos(tilt), np.sin(turn) * np.cos(tilt), np.sin(tilt)])
         right = np.cross([0, 0, 1], back) / np.cos(tilt)
@@ -73,6 +73,10 @@ def shoot(*balls, lid=np.inf, heights=(0.5, 1.1), disc=0.0) -> Shoot:
 
 
 def bare(shoot: Shoot, masks):
+    return found(shoot, masks).masks
+
+
+def found(shoot: Shoot, masks):
     return without_shadow(shoot.photos, masks, np.tile(K, (VIEWS, 1, 1)), shoot.poses)
 
 
@@ -114,6 +118,14 @@ def test_a_flat_grey_lid_is_not_below_the_object():
     taken = shoot(((0.0, 0.0, 0.5), 0.5, ORANGE), lid=0.9)
     for kept, mask in zip(bare(taken, taken.objects), taken.objects, strict=True):
         np.testing.assert_array_equal(kept, mask)
+
+
+def test_it_is_told_what_was_cut_and_what_may_be_shadow_as_well():
+    taken, grey = shoot(BALL), shoot((*BALL[:2], GREY))
+    sure, doubtful = found(taken, taken.masks), found(grey, grey.masks)
+    share = 1 - sum(m.sum() for m in taken.objects) / sum(m.sum() for m in taken.masks)
+    assert sure.cut == pytest.approx(share, abs=0.04) and sure.doubtful < 0.02
+    assert doubtful.cut == 0 and doubtful.doubtful > 0.9
 
 
 def test_masks_without_shadow_stay_as_they_are():

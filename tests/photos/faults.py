@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy.spatial.transform import Rotation
 
 SIZE, VIEWS = 96, 24
@@ -261,6 +261,12 @@ FAULTS = {
     "poses are in random order": (posed(shuffled), {"masks-disagree"}),
     "two photos near each other are exchanged": (posed(exchanged_near), {"wrong-order"}),
     "the camera is turned by a quarter": (posed(turned_by_a_quarter), {"wrong-axes"}),
+    "photos are mirrored": (
+        lambda s: [
+            s.change(f(i), ImageOps.mirror) for f in (s.photo, s.mask) for i in range(VIEWS)
+        ],
+        {"mirrored-photos"},
+    ),
     "a photo has no camera": (lambda s: s.frames.pop(3), {"unused-photos"}),
     "poses are noisy": (posed(noisy), {"pose-noise"}),
     "exposure is automatic": (

@@ -218,7 +218,10 @@ def resized_masks(
 def absent_masks(views: Sequence[View], photos: Mapping[str, Header]) -> Iterator[Finding]:
     """Views with neither a mask nor an alpha channel."""
     bare = [v for v in views if v.mask is None and not photos[v.name].has_alpha]
-    remedy = "add masks (a folder mask/ or masks/, mask_path in transforms.json, or RGBA photos)"
+    remedy = (
+        "add masks (a folder mask/ or masks/, mask_path in transforms.json, or RGBA photos), or"
+        " make some: python scripts/convert_scene.py --masks=background, or hull"
+    )
     if len(bare) == len(views) > 0:
         yield Finding(
             "no-masks",

@@ -116,6 +116,14 @@ def readings(views: Views) -> Iterator[Reading]:
                 intrinsics=v.intrinsics[order], world_from_camera=v.world_from_camera[order]
             ),
         )
+    if views.masks:
+        yield Reading(
+            "mirrored-photos",
+            "the photos are mirrored: with photos and masks turned round, left to right, masks and"
+            " cameras agree",
+            "mirror photos and masks back, to what they were when the cameras were found",
+            lambda v: v._replace(masks=[mask[:, ::-1] for mask in v.masks]),
+        )
 
 
 def zoomed(views: Views, factor: float | Float64[np.ndarray, " V"]) -> Views:
