@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from neural_sdf.masking.hull_masks import enlarged, reduced, small_views
 from neural_sdf.masking.plain import SQUARE, cleaned, parts_of
 from neural_sdf.photos.outlines.cells import Views, distance_from
-from neural_sdf.photos.outlines.hull import carve, grid, region_of_interest
+from neural_sdf.photos.outlines.hull import carve, grid, region_of_interest, viewed_place
 from neural_sdf.photos.outlines.shown import shown_pixels
 
 GROUND = 0.05, 0.6  # of the object's size: how far from it the ground is looked at
@@ -39,6 +39,7 @@ STEP = 0.1, 0.04, 0.02  # first, of slopes and height
 STEPS = 80  # at most
 LYING = 0.9  # share of the shadow, of what planes of all heights explain, that one must explain
 WITHIN = 0.5  # share of a part of a photo's shadow that the plane must explain
+LOWEST = -0.35  # sine of the elevation of a camera that stands on the ground, about the object
 ABOVE = 0.9, 0.5  # share of the cameras above the ground, and of the hull: it goes on below, unseen
 
 
@@ -103,8 +104,10 @@ def without_shadow(
         world_from_camera: rigid OpenCV poses of cameras that look at the object.
 
     Raises:
-        DataError: if the masks have no hull.
+        DataError: if the masks have no hull, or the cameras do not look at one place.
     """
+    if not _look_down(world_from_camera):
+        return Bare(list(masks), 0.0, 0.0)
     views, factors = small_views(photos, intrinsics, world_from_camera)
     small = reduced(masks, factors)
     grounds = [ground_colour(photo, mask) for photo, mask in zip(views.photos, small, strict=True)]
@@ -123,6 +126,15 @@ def without_shadow(
     bare = [_cut(*each) for each in zip(masks, shadows, states, lying, factors, strict=True)]
     cut = 1 - sum(int(mask.sum()) for mask in bare) / sum(int(mask.sum()) for mask in masks)
     return Bare(bare, cut, share * float(1 - np.concatenate(lying).mean()))
+
+
+def _look_down(world_from_camera: Float64[np.ndarray, "V 4 4"]) -> bool:
+    """Whether nearly all cameras are on one side: from below as well, there is no ground."""
+    centres = world_from_camera[:, :3, 3]
+    away = centres - viewed_place(world_from_camera)[0]
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    mean = away.mean(axis=0)
+    return bool((away @ mean > LOWEST * np.linalg.norm(mean)).mean() >= ABOVE[0])
 
 
 def ground_colour(
