@@ -32,12 +32,12 @@ def scene(transforms_folder):
     return load_scene(transforms_folder, holdout_views=HELD_OUT)
 
 
-def assert_same(one, other):
+def assert_same(one, other, tolerance=1e-9):
     for field in ("rgb", "mask", "offsets", "sizes", "num_train"):
         np.testing.assert_array_equal(getattr(one, field), getattr(other, field), err_msg=field)
     for field in ("intrinsics", "scene_from_camera"):
         np.testing.assert_allclose(
-            getattr(one, field), getattr(other, field), rtol=0, atol=1e-9, err_msg=field
+            getattr(one, field), getattr(other, field), rtol=0, atol=tolerance, err_msg=field
         )
     for part, same in zip(one.world_from_scene, other.world_from_scene, strict=True):
         np.testing.assert_allclose(part, same, rtol=0, atol=1e-9)
@@ -190,6 +190,14 @@ def test_skew_is_written_as_idr_and_refused_elsewhere(scene, tmp_path, layout):
     with pytest.raises(ValueError, match=r"images_000.* have skew.*write the scene as idr"):
         write_scene(skewed, tmp_path / "out/set", layout)
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_skew_that_rounding_left_is_no_skew(scene, tmp_path, layout):
+    rounded = scene._replace(intrinsics=scene.intrinsics.copy())
+    rounded.intrinsics[:, 0, 1] = 1e-3
+    write_scene(rounded, tmp_path / "set", layout)
+    assert_same(scene, load_scene(tmp_path / "set", holdout_views=HELD_OUT), tolerance=2e-3)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

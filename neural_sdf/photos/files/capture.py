@@ -22,6 +22,7 @@ from neural_sdf.photos.files.lens_models import Lens, OpenCV
 
 FARTHEST = 1e6  # focal length over photo side, or the other way round
 FARTHEST_CENTRE = 10.0  # of the principal point from the photo's middle, sides; photos may be cut
+NO_SKEW = 1e-2  # pixels, and nothing in a photo moves by more; what matrices of six digits leave
 RIGID_TOLERANCE = 1e-3  # of RᵀR from the identity; a file rounded to four decimals passes
 
 
@@ -173,7 +174,7 @@ def refuse_unwritable(views: Sequence[View], layout: str) -> None:
     """Stops a writer at cameras that its layout cannot hold.
 
     Raises:
-        Mistake: if the K of any view has skew, or its lens is not OpenCV's.
+        Mistake: if the K of any view has skew beyond rounding, or its lens is not OpenCV's.
     """
     strange = [view.name for view in views if view.lens and not isinstance(view.lens, OpenCV)]
     if strange:
@@ -181,7 +182,7 @@ def refuse_unwritable(views: Sequence[View], layout: str) -> None:
             f"cameras {names(strange)} have a lens that {layout} files are not written with here;"
             " expected none, or OpenCV's; undo the distortion first"
         )
-    skewed = [v.name for v in views if abs(v.intrinsics[0, 1]) > 1e-9 * v.intrinsics[0, 0]]
+    skewed = [view.name for view in views if abs(view.intrinsics[0, 1]) > NO_SKEW]
     if skewed:
         raise Mistake(
             f"cameras {names(skewed)} have skew, which {layout} files cannot hold; expected none;"
