@@ -20,8 +20,8 @@ from neural_sdf.export import Mesh, extract_mesh, read_mesh, to_world
 from neural_sdf.geometry import Similarity, transform_points
 from neural_sdf.photos import load_scene, write_scene
 from neural_sdf.scenes import Scene, view_masks
-from neural_sdf.scenes.cup import SHOOTS, synthetic_scene
 from neural_sdf.scenes.frame import world_from_camera
+from neural_sdf.scenes.synthetic import SHOOTS, synthetic_scene
 
 ROOT = Path(__file__).parents[1]
 PICTURES = {"matches.png", "masks.png", "scene.png"}

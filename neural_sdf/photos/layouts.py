@@ -12,7 +12,7 @@ from neural_sdf.photos.files.findings import Finding, listed
 from neural_sdf.photos.files.folder import find_set
 from neural_sdf.photos.files.masks import Masks, find_masks, shows_background
 from neural_sdf.photos.formats import FORMATS
-from neural_sdf.scenes.cup import SHOOTS
+from neural_sdf.scenes.synthetic import SHOOTS
 
 
 def recognise(path: str | Path, format: str) -> Iterator[str]:

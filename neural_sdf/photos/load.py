@@ -49,9 +49,9 @@ from neural_sdf.photos.views import (
     report_all,
     usable_views,
 )
-from neural_sdf.scenes.cup import SHOOTS, Shoot, synthetic_scene
 from neural_sdf.scenes.frame import in_frame
 from neural_sdf.scenes.scene import Scene, Source, view_masks
+from neural_sdf.scenes.synthetic import SHOOTS, Shoot, synthetic_scene
 
 NO_OUTLINES = (  # findings of masks that are no outlines
     *("full-masks", "empty-masks", "boundless-masks", "shared-masks", "some-masks"),

@@ -6,7 +6,8 @@ import pytest
 from neural_sdf.masking.holes import filled, open_holes
 from neural_sdf.photos.outlines.cells import Views, carve_cells
 from neural_sdf.scenes import view_masks, view_photos
-from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
+from neural_sdf.scenes.paint import smooth
+from neural_sdf.scenes.synthetic import Shoot, synthetic_scene
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,9 @@ from neural_sdf.photos import load_photos, load_scene
 from neural_sdf.photos.outlines.region import BY_HULL, BY_POINTS
 from neural_sdf.photos.write import write_scene
 from neural_sdf.scenes import Scene, view_masks
-from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
 from neural_sdf.scenes.frame import in_frame, world_from_camera
+from neural_sdf.scenes.paint import smooth
+from neural_sdf.scenes.synthetic import Shoot, synthetic_scene
 from tests.cases import cases
 from tests.conftest import OPENGL
 from tests.masking import test_shadow

@@ -9,8 +9,9 @@ from scipy.spatial.transform import Rotation
 from neural_sdf.mistake import Mistake
 from neural_sdf.motion import from_photos as module
 from neural_sdf.motion.from_photos import upright
-from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
 from neural_sdf.scenes.frame import in_scene_frame, world_from_camera
+from neural_sdf.scenes.paint import smooth
+from neural_sdf.scenes.synthetic import Shoot, synthetic_scene
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from PIL import Image
 from neural_sdf.masking.sheet import MOST, WIDTH, mask_sheet
 from neural_sdf.motion.motion import Motion
 from neural_sdf.motion.sheet import LEFT_OUT, LINE, PLACED, match_sheet
-from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
+from neural_sdf.scenes.paint import smooth
+from neural_sdf.scenes.synthetic import Shoot, synthetic_scene
 
 
 def pixels(content: bytes) -> np.ndarray:

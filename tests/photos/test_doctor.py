@@ -12,8 +12,9 @@ from PIL import Image
 
 from neural_sdf.photos.doctor import _few, as_json, as_text, inspect_scene
 from neural_sdf.photos.write import write_scene
-from neural_sdf.scenes.cup import Shoot, smooth, synthetic_scene
+from neural_sdf.scenes.paint import smooth
 from neural_sdf.scenes.scene import view_photo
+from neural_sdf.scenes.synthetic import Shoot, synthetic_scene
 from tests.photos.faults import FAULTS, SIZE, VIEWS, Set, inverted
 
 

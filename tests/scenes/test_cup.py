@@ -6,7 +6,9 @@ import pytest
 from neural_sdf.export import as_trimesh, extract_mesh
 from neural_sdf.photos import load_scene
 from neural_sdf.scenes import Scene
-from neural_sdf.scenes.cup import Shoot, cup, smooth, speckled, synthetic_scene
+from neural_sdf.scenes.cup import cup
+from neural_sdf.scenes.paint import smooth, speckled
+from neural_sdf.scenes.synthetic import Shoot, synthetic_scene
 from tests.cases import cases
 from tests.scenes.pixels import rays_at
 
