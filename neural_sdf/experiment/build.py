@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from neural_sdf.experiment.choices import LARGEST, check_settings, chosen
 from neural_sdf.fields import FIELDS
@@ -15,8 +16,18 @@ from neural_sdf.machine.memory import gib
 from neural_sdf.machine.programs import seal_programs
 from neural_sdf.mistake import Mistake, within
 from neural_sdf.rendering import RENDERERS, Renderer
-from neural_sdf.scenes import CAMERAS, Batch, DeviceFeed, HostFeed, Scene, batch_shapes
+from neural_sdf.scenes import (
+    CAMERAS,
+    Batch,
+    Depths,
+    DeviceFeed,
+    HostFeed,
+    Scene,
+    batch_shapes,
+)
+from neural_sdf.stereo import agreed_depths
 from neural_sdf.training import (
+    GUIDES,
     Model,
     TrainState,
     adam_by_part,
@@ -141,9 +152,29 @@ def fits_device(config: Config, num_bytes: int) -> bool:
 
 
 def photo_feed(config: Config, scene: Scene) -> DeviceFeed | HostFeed:
-    """What gives the step its batches, from where the photos have room."""
+    """What gives the step its batches, from where the photos have room.
+
+    The photos are compared with each other first, if a loss asks for what that tells.
+    """
     fits = fits_device(config, scene.rgb.nbytes + scene.mask.nbytes)
-    return (DeviceFeed if fits else HostFeed)(scene, config.train.batch_size, config.seed)
+    guided = any(config.train.weights.get(name) for name in GUIDES)
+    depths = _compared(scene) if guided else None
+    return (DeviceFeed if fits else HostFeed)(scene, config.train.batch_size, config.seed, depths)
+
+
+def _compared(scene: Scene) -> Depths | None:
+    """Depths that photos agree on; prints how long that took and what it gave."""
+    start = time.perf_counter()
+    depths = agreed_depths(scene)
+    if depths is not None:
+        on_object = scene.mask[: int(scene.offsets[int(scene.num_train)])].sum()
+        known = np.count_nonzero(depths.surface) * int(depths.block) ** 2 / max(on_object, 1)
+        print(
+            f"compared the photos in {time.perf_counter() - start:.1f} s: they agree on the depth"
+            f" of {min(known, 1):.0%} of the object's pixels",
+            flush=True,
+        )
+    return depths
 
 
 def _check_numbers(settings: Config) -> None:

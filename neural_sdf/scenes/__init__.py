@@ -2,6 +2,7 @@
 
 from neural_sdf.scenes.batch import Batch, batch_shapes
 from neural_sdf.scenes.cameras import CAMERAS, CameraModel
+from neural_sdf.scenes.depths import Depths
 from neural_sdf.scenes.feed import DeviceFeed, HostFeed
 from neural_sdf.scenes.scene import (
     Scene,
@@ -18,6 +19,7 @@ __all__ = [
     "CAMERAS",
     "Batch",
     "CameraModel",
+    "Depths",
     "DeviceFeed",
     "HostFeed",
     "Scene",

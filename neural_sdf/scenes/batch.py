@@ -11,6 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int, Key, UInt8
 
+from neural_sdf.scenes.depths import Depths, unknown_depths
 from neural_sdf.scenes.scene import Scene
 
 
@@ -27,6 +28,10 @@ class Batch(NamedTuple):
         scene_from_camera: rigid OpenCV pose of the photo in the scene frame, [N, 4, 4].
         rgb: of the photo, in [0, 1], [N, 3].
         mask: true on the object, [N].
+        surface: depth along the photo's optical axis at which other photos agree that something is,
+            scene units; 0 where unknown, [N].
+        tolerance: by which that may be wrong, scene units, [N].
+        clear: depth up to which they agree that nothing is, likewise, [N].
         points: uniform in the cube [−1, 1]³, one for each second ray, [N/2, 3].
         keys: one a ray, for renderers that draw samples.
     """
@@ -37,12 +42,15 @@ class Batch(NamedTuple):
     scene_from_camera: Float[Array, "N 4 4"]
     rgb: Float[Array, "N 3"]
     mask: Bool[Array, " N"]
+    surface: Float[Array, " N"]
+    tolerance: Float[Array, " N"]
+    clear: Float[Array, " N"]
     points: Float[Array, "M 3"]
     keys: Key[Array, " N"]
 
 
 class Cameras(NamedTuple):
-    """The cameras of training views, and where their pixels lie in the scene's flat buffer.
+    """Training views but for their pixels: cameras, and where these lie in the scene's flat buffer.
 
     Attributes:
         offsets: first pixel of each view, and how many there are at the end, [V + 1].
@@ -101,6 +109,7 @@ def batch_of(
     drawn: Draw,
     rgb: UInt8[ArrayLike, "N 3"],
     mask: Bool[ArrayLike, " N"],
+    depths: Depths,
 ) -> Batch:
     """The batch of a draw.
 
@@ -109,11 +118,13 @@ def batch_of(
         drawn: which pixels.
         rgb: photo values there, as stored in the files.
         mask: true where they are on the object.
+        depths: what is known of them.
     """
     offsets = jnp.asarray(cameras.offsets)
     view = jnp.searchsorted(offsets, drawn.positions, side="right") - 1
     row, column = jnp.divmod(drawn.positions - offsets[view], jnp.asarray(cameras.sizes)[view, 1])
     pixels = jnp.stack([column, row], axis=-1) + 0.5
+    surface, tolerance, clear = depths.at(view, pixels)
     return Batch(
         view=view,
         pixels=pixels,
@@ -121,6 +132,9 @@ def batch_of(
         scene_from_camera=jnp.asarray(cameras.scene_from_camera)[view],
         rgb=jnp.asarray(rgb).astype(pixels.dtype) / 255,
         mask=jnp.asarray(mask),
+        surface=surface,
+        tolerance=tolerance,
+        clear=clear,
         points=drawn.points,
         keys=drawn.keys,
     )
@@ -134,6 +148,7 @@ def batch_shapes(size: int) -> Batch:
             jnp.zeros(2, int), jnp.ones((1, 2), int), jnp.eye(3)[None], jnp.eye(4)[None]
         )
         drawn = draw(0, 0, 1, size)
-        return batch_of(cameras, drawn, jnp.zeros((size, 3), jnp.uint8), jnp.zeros(size, bool))
+        rgb, mask = jnp.zeros((size, 3), jnp.uint8), jnp.zeros(size, bool)
+        return batch_of(cameras, drawn, rgb, mask, unknown_depths())
 
     return jax.eval_shape(example)

@@ -15,27 +15,32 @@ from jax.typing import ArrayLike
 from jaxtyping import Int
 
 from neural_sdf.scenes.batch import Batch, Draw, batch_of, draw, training_cameras
+from neural_sdf.scenes.depths import Depths, unknown_depths
 from neural_sdf.scenes.scene import Scene
 
 
 class DeviceFeed:
     """Batches from photos that were copied to the device once."""
 
-    def __init__(self, scene: Scene, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, scene: Scene, batch_size: int, seed: int, depths: Depths | None = None
+    ) -> None:
         """Copies the photos.
 
         Args:
             scene: photos and cameras.
             batch_size: rays a step.
             seed: of the run.
+            depths: of the training photos, as far as they are known.
         """
-        self._photos = jax.device_put((training_cameras(scene), scene.rgb, scene.mask))
+        known = depths or unknown_depths()
+        self._photos = jax.device_put((training_cameras(scene), scene.rgb, scene.mask, known))
 
         @jax.jit
         def gather(photos: tuple, step: Int[ArrayLike, ""]) -> Batch:
-            cameras, rgb, mask = photos
+            cameras, rgb, mask, known = photos
             drawn = draw(seed, step, cameras.offsets[-1], batch_size)
-            return batch_of(cameras, drawn, rgb[drawn.positions], mask[drawn.positions])
+            return batch_of(cameras, drawn, rgb[drawn.positions], mask[drawn.positions], known)
 
         self._gather = gather
 
@@ -50,20 +55,25 @@ class DeviceFeed:
 class HostFeed:
     """Batches from photos that stay on the host; the next is gathered while the step runs."""
 
-    def __init__(self, scene: Scene, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, scene: Scene, batch_size: int, seed: int, depths: Depths | None = None
+    ) -> None:
         """Gathers nothing yet.
 
         Args:
             scene: photos and cameras, as NumPy arrays.
             batch_size: rays a step.
             seed: of the run.
+            depths: of the training photos, as far as they are known.
         """
         self._scene = scene
-        cameras = jax.device_put(training_cameras(scene))
+        cameras, known = jax.device_put((training_cameras(scene), depths or unknown_depths()))
         self._draw: Callable[[np.int32], Draw] = jax.jit(
             lambda step: draw(seed, step, cameras.offsets[-1], batch_size)
         )
-        self._batch_of = jax.jit(lambda *drawn: batch_of(cameras, *drawn))
+        self._batch_of = jax.jit(
+            lambda drawn, rgb, mask: batch_of(cameras, drawn, rgb, mask, known)
+        )
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._next: tuple[int, Future[Batch]] | None = None
 

@@ -10,26 +10,38 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from neural_sdf.geometry import Rays
 from neural_sdf.geometry.shapes import safe_norm
 from neural_sdf.mistake import Mistake
 from neural_sdf.rendering import Renderer, Rendering
 from neural_sdf.scenes import Batch
+from neural_sdf.training.probes import Known, Probes
+
+GUIDED = 0.5  # share of the run in which compared photos say where the surface is
 
 
 class Evidence(NamedTuple):
     """What one training step knows.
 
     Attributes:
-        rendering: of the batch's rays, [N].
+        rays: of the batch, [N].
+        rendering: of them, [N].
         batch: the photos' pixels, [N].
         gradients: of the field at points where the eikonal equation should hold, [M, 3].
         share: of the run that is done, in [0, 1], [].
+        known: what other photos say of the rays, [N].
+        probes: points in space, [P].
+        distances: the field there, [P].
     """
 
+    rays: Rays
     rendering: Rendering
     batch: Batch
     gradients: Float[Array, "M 3"]
     share: Float[Array, ""]
+    known: Known
+    probes: Probes
+    distances: Float[Array, " P"]
 
 
 class Loss(NamedTuple):
@@ -76,6 +88,37 @@ def mask(evidence: Evidence) -> Float[Array, ""]:
     return jnp.mean(jnp.where(counts, cross_entropy, 0.0)) / alpha
 
 
+def agreed(evidence: Evidence) -> Float[Array, ""]:
+    """Mean of |f| where photos agree on a surface, and of max(−f, 0) where they agree on nothing.
+
+    Over all probes; zero of those of which nothing is known. An L1 norm, since some agree wrongly.
+    """
+    probes, distances = evidence.probes, evidence.distances
+    wrong = jnp.where(probes.in_clear, jax.nn.relu(-distances), 0.0)
+    wrong = jnp.where(probes.on_surface, jax.nn.relu(jnp.abs(distances) - probes.tolerance), wrong)
+    return _guiding(evidence) * jnp.mean(wrong)
+
+
+def in_front(evidence: Evidence) -> Float[Array, ""]:
+    """How far hits lie before the end of what is clear, scene units, divided by all rays.
+
+    It moves a surface back to where photos can agree, however far: colour at a hit knows no way
+    from the hull of the outlines into a hollow.
+    """
+    rendering, known = evidence.rendering, evidence.known
+    counts = rendering.mask & evidence.batch.mask
+    cosine = jnp.abs(jnp.sum(rendering.normal * evidence.rays.directions, axis=-1))
+    before = (known.clear - rendering.depth) * jax.lax.stop_gradient(cosine)
+    return _guiding(evidence) * jnp.mean(
+        jnp.where(counts, jax.nn.relu(before - known.tolerance), 0.0)
+    )
+
+
+def _guiding(evidence: Evidence) -> Float[Array, ""]:
+    """Whether compared photos still say where the surface is, 0 or 1; later colour is finer."""
+    return jnp.where(evidence.share < GUIDED, 1.0, 0.0)
+
+
 def sharpness(share: Float[Array, ""]) -> Float[Array, ""]:
     """α of the mask loss, 1 / scene units: 50, doubled after each eighth of the run, as in IDR."""
     return 50.0 * 2.0 ** jnp.minimum(jnp.floor(8 * share), 5)
@@ -85,7 +128,11 @@ LOSSES = {
     "colour": Loss(colour),
     "eikonal": Loss(eikonal),
     "mask": Loss(mask, needs=frozenset({"distance_min"})),
+    "agreed": Loss(agreed),
+    "in_front": Loss(in_front),
 }
+GUIDES = frozenset({"agreed", "in_front"})
+"""Losses that compared photos give what they know (`neural_sdf.stereo`)."""
 
 
 def check_losses(names: Iterable[str], renderer: Renderer) -> None:

@@ -16,6 +16,7 @@ from neural_sdf.fields import Field
 from neural_sdf.rendering import Renderer, Rendering
 from neural_sdf.scenes import Batch, CameraModel
 from neural_sdf.training.losses import LOSSES, Evidence, check_losses, sharpness
+from neural_sdf.training.probes import known_along, probes
 
 Metrics = dict[str, Any]
 
@@ -117,8 +118,11 @@ def train_step(
     def total(params: Any, memory: Any, batch: Batch, share: Array) -> tuple[Array, Any]:
         rays = model.cameras.rays(params["cameras"], batch)
         seen = model.renderer.render(params, memory, rays, batch.keys, share)
-        _, gradients, _ = model.field.at(share).surface(params["field"], batch.points)
-        evidence = Evidence(seen, batch, jnp.concatenate([gradients, seen.gradients]), share)
+        known = known_along(batch, rays)
+        points = probes(batch, rays, known)
+        distances, gradients, _ = model.field.at(share).surface(params["field"], points.points)
+        gradients = jnp.concatenate([gradients, seen.gradients])
+        evidence = Evidence(rays, seen, batch, gradients, share, known, points, distances)
         terms = {name: LOSSES[name].value(evidence) for name in weights}
         loss = sum((weights[name] * term for name, term in terms.items()), jnp.float32(0))
         return loss, ({"loss": loss, **terms}, {**seen.watch, **_against(seen, batch)})

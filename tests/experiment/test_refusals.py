@@ -49,7 +49,7 @@ def test_batch_that_memory_cannot_hold_is_refused_with_one_that_fits():
         ({"train__weights__mask": -1.0}, ["weights.mask is -1", "set weights.mask"]),
         ({"train__learning_rate": 0.0}, ["learning_rate is 0", "more", "set learning_rate"]),
         (
-            {f"train__weights__{name}": 0.0 for name in LOSSES},
+            {f"train__weights__{name}": 0.0 for name in ("colour", "eikonal", "mask")},
             ["weights are all 0", "expected more", "set train.weights"],
         ),
         ({"render__dmin": 0.0}, ["dmin is 0.0", "more than 0", "set render.dmin"]),

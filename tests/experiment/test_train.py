@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 
 import jax
@@ -13,7 +14,6 @@ from neural_sdf.experiment.build import build
 from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import load_trained
 from neural_sdf.photos.prepare import prepare_dataset
-from neural_sdf.training import LOSSES
 from tests.cases import cases
 from tests.experiment.tiny import config_of, synthetic
 from tests.shipped import CONFIGS
@@ -60,9 +60,9 @@ def test_metrics_file_has_a_line_a_logged_step(finished):
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     for line in lines:
-        assert set(line) >= {"loss", "psnr", "hit_rate", "rays_per_second", *LOSSES}
         weights = synthetic().train.weights
-        total = sum(weights[name] * line[name] for name in LOSSES)
+        assert set(line) >= {"loss", "psnr", "hit_rate", "rays_per_second", *weights}
+        total = sum(weights[name] * line[name] for name in weights)
         np.testing.assert_allclose(line["loss"], total, rtol=1e-5)
 
 
@@ -76,6 +76,22 @@ def test_last_line_names_the_checkpoint_and_the_next_command(tmp_path, capsys):
 def test_a_run_draws_its_scene(finished):
     with Image.open(finished / "scene.png") as picture:
         assert picture.size == (960, 960)
+
+
+def test_photos_are_compared_where_a_loss_asks_for_it_and_a_resumed_run_learns_the_same(
+    tmp_path, transforms_folder, capsys
+):
+    config = config_of("photos", data__path=str(transforms_folder))
+    with config.unlocked():
+        config.train.weights.agreed, config.train.weights.in_front = 5.0, 10.0
+    train(config, tmp_path)
+    told = r"compared the photos in \d+\.\d s: they agree on the depth of \d+% of the object's"
+    assert re.search(told, capsys.readouterr().out)
+    whole = load_trained(tmp_path).params
+    shutil.rmtree(tmp_path / "checkpoints/4")
+    train(config, tmp_path)
+    assert "resuming after step 2" in capsys.readouterr().out
+    jax.tree.map(np.testing.assert_array_equal, whole, load_trained(tmp_path).params)
 
 
 @pytest.mark.slow

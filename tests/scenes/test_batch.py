@@ -8,6 +8,7 @@ from neural_sdf.scenes import (
     batch_shapes,
 )
 from neural_sdf.scenes.batch import batch_of, draw, training_cameras
+from neural_sdf.scenes.depths import unknown_depths
 
 
 @pytest.fixture
@@ -17,7 +18,8 @@ def scene(mixed_sizes):
 
 def batch_at(scene, positions, seed=0, step=0):
     drawn = draw(seed, step, 39, len(positions))._replace(positions=positions)
-    return batch_of(training_cameras(scene), drawn, scene.rgb[positions], scene.mask[positions])
+    pixels = scene.rgb[positions], scene.mask[positions]
+    return batch_of(training_cameras(scene), drawn, *pixels, unknown_depths())
 
 
 def drawn_batch(scene, size, seed=0, step=0):

@@ -3,21 +3,29 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from neural_sdf.geometry import Rays
 from neural_sdf.rendering import Rendering, surface
 from neural_sdf.scenes import Batch
 from neural_sdf.training.losses import LOSSES, Evidence, check_losses, sharpness
+from neural_sdf.training.probes import Known, Probes
 
 SHARPNESS = 50.0  # before the first eighth of a run
 
 
-def evidence_of(*, rendered, photo, hit, on_object, distance_min, gradients) -> Evidence:
+def evidence_of(
+    *, rendered, photo, hit, on_object, distance_min, gradients, distances=(0.0, 0.0), clear=0.0
+) -> Evidence:
+    """Of rays along z from the origin, which hit at depth 1 what faces them.
+
+    The first probe is where a surface should be, to 0.1, the second where nothing should.
+    """
     n = len(hit)
     hit = jnp.asarray(hit)
     rendering = Rendering(
         rgb=jnp.asarray(rendered, jnp.float32),
         opacity=hit.astype(jnp.float32),
-        depth=jnp.zeros(n),
-        normal=jnp.zeros((n, 3)),
+        depth=jnp.ones(n),
+        normal=jnp.tile(jnp.array([0.0, 0.0, -1.0]), (n, 1)),
         mask=hit,
         distance_min=jnp.asarray(distance_min, jnp.float32),
         gradients=jnp.zeros((n, 3)),
@@ -30,11 +38,28 @@ def evidence_of(*, rendered, photo, hit, on_object, distance_min, gradients) -> 
         scene_from_camera=jnp.zeros((n, 4, 4)),
         rgb=jnp.asarray(photo, jnp.float32),
         mask=jnp.asarray(on_object),
+        surface=jnp.zeros(n),
+        tolerance=jnp.zeros(n),
+        clear=jnp.zeros(n),
         points=jnp.zeros((n // 2, 3)),
         keys=jax.random.split(jax.random.key(0), n),
     )
-    gradients = jnp.asarray(gradients, jnp.float32)
-    return Evidence(rendering, batch, gradients, jnp.float32(0))
+    along = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (n, 1))
+    return Evidence(
+        rays=Rays(jnp.zeros((n, 3)), along),
+        rendering=rendering,
+        batch=batch,
+        gradients=jnp.asarray(gradients, jnp.float32),
+        share=jnp.float32(0),
+        known=Known(jnp.zeros(n), jnp.full(n, 0.1), jnp.full(n, clear)),
+        probes=Probes(
+            points=jnp.zeros((2, 3)),
+            tolerance=jnp.full(2, 0.1),
+            on_surface=jnp.array([True, False]),
+            in_clear=jnp.array([False, True]),
+        ),
+        distances=jnp.asarray(distances, jnp.float32),
+    )
 
 
 @pytest.fixture
@@ -47,6 +72,8 @@ def mixed() -> Evidence:
         on_object=[True, False, True, False],
         distance_min=[0.0, -0.01, 0.02, 0.04],
         gradients=[[3.0, 0.0, 4.0], [0.0, 0.5, 0.0]],
+        distances=[-0.3, -0.5],
+        clear=1.75,
     )
 
 
@@ -63,6 +90,8 @@ BY_HAND = {
         [cross_entropy(-0.01, False), cross_entropy(0.02, True), cross_entropy(0.04, False)]
     )
     / (4 * SHARPNESS),
+    "agreed": (0.3 - 0.1 + 0.5) / 2,
+    "in_front": (1.75 - 1 - 0.1) / 4,  # of the one ray that hits and should
 }
 
 
@@ -131,7 +160,9 @@ def test_sharpness_doubles_after_each_eighth_from_50_to_1600(steps):
 
 
 def test_unknown_loss_is_answered_with_those_that_exist(sphere_field):
-    with pytest.raises(ValueError, match=r"loss name 'depth' is unknown; expected some of \['col"):
+    with pytest.raises(
+        ValueError, match=r"loss name 'depth' is unknown; expected some of \['agreed', 'col"
+    ):
         check_losses(["colour", "depth"], surface(sphere_field))
 
 
