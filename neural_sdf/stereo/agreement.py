@@ -12,6 +12,7 @@ from jax import Array, lax
 from jaxtyping import Bool, Float, Float64, Int
 from scipy.ndimage import minimum_filter
 
+from neural_sdf.geometry import project
 from neural_sdf.photos.outlines.hull import carve, grid
 from neural_sdf.scenes import Scene, view_masks, view_photos
 from neural_sdf.scenes.depths import Depths
@@ -22,7 +23,7 @@ BEST_ANGLE = 12.0  # degrees between two photos' directions: near enough to look
 ANGLES = 4.0, 45.0  # too near to tell depths, too far to look alike
 WORK = 3e8  # windows to compare; photos are reduced until no more are needed
 FEWEST_PLANES = 24
-LEAST_ALIKE = 0.6
+LEAST_ALIKE = 0.6  # of a depth that is kept
 AGREEING = 2  # other photos
 TOLERANCE = 1.0  # planes between depths that agree
 
@@ -78,11 +79,10 @@ def _depths(
     step: Float[Array, " V"],
     block: int,
 ) -> Depths:
-    surface = np.where(sure, 1 / np.where(sure, inverse, 1.0), 0.0)
+    nearness = np.where(sure, inverse, 1.0)
+    surface = np.where(sure, 1 / nearness, 0.0)
     # A plane nearer than found, and than what is found beside it.
-    near = np.where(
-        sure, 1 / (np.where(sure, inverse, 1.0) + np.asarray(step)[:, None, None]), np.inf
-    )
+    near = np.where(sure, 1 / (nearness + np.asarray(step)[:, None, None]), np.inf)
     clear = np.where(sure, minimum_filter(near, (1, 3, 3)), 0.0)
     planes = np.asarray(step), np.array(block, np.int32)
     return Depths(surface.astype(np.float32), clear.astype(np.float32), *planes)
@@ -100,17 +100,12 @@ def _agreeing(
     points = camera @ pose[:3, :3].T + pose[:3, 3]
 
     def with_one(votes: Array, other: Array) -> tuple[Array, None]:
-        pose = album.scene_from_camera[other]
-        theirs = (points - pose[:3, 3]) @ pose[:3, :3]
-        image = theirs @ album.intrinsics[other].T
-        depth = image[..., 2]
-        in_front = depth > 1e-6
-        safe = jnp.where(in_front, depth, 1.0)
-        column, row = jnp.moveaxis(jnp.floor(image[..., :2] / safe[..., None]), -1, 0)
+        image, depth = project(album.intrinsics[other], album.scene_from_camera[other], points)
+        column, row = jnp.moveaxis(jnp.floor(image), -1, 0)
         height, width = album.sizes[other]
-        shown = in_front & (row >= 0) & (column >= 0) & (row < height) & (column < width)
+        shown = (depth > 1e-6) & (row >= 0) & (column >= 0) & (row < height) & (column < width)
         place = other, *(jnp.where(shown, x, 0).astype(jnp.int32) for x in (row, column))
-        same = jnp.abs(inverse[place] - 1 / safe) < TOLERANCE * step[other]
+        same = jnp.abs(inverse[place] - 1 / depth) < TOLERANCE * step[other]
         return votes + (shown & known[place] & same & (other != view)), None
 
     start = jnp.zeros(rows.shape, jnp.int32)

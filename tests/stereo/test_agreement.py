@@ -80,7 +80,7 @@ def test_exposure_of_single_photos_does_not_matter():
 
 def test_photos_of_other_sizes_are_compared_as_well():
     scene = photographed()
-    photos, masks = [], view_masks(scene)
+    masks = view_masks(scene)
     cut = [
         (slice(0, 64), slice(8, 56)) if v % 2 else (slice(8, 60), slice(0, 64)) for v in range(48)
     ]

@@ -22,7 +22,7 @@ from neural_sdf.photos.files.lens_models import Lens, OpenCV
 
 FARTHEST = 1e6  # focal length over photo side, or the other way round
 FARTHEST_CENTRE = 10.0  # of the principal point from the photo's middle, sides; photos may be cut
-NO_SKEW = 1e-2  # pixels, and nothing in a photo moves by more; what matrices of six digits leave
+NO_SKEW = 1e-2  # pixels; what rounded matrices leave, and too little to be seen in a photo
 RIGID_TOLERANCE = 1e-3  # of RᵀR from the identity; a file rounded to four decimals passes
 
 
