@@ -104,10 +104,11 @@ def mlp(
             layer=NormedDense if weight_norm else Dense,
         )
         appearance = Appearance(
+            functools.partial(positional_encoding, num_octaves=point_octaves),
+            functools.partial(positional_encoding, num_octaves=direction_octaves),
             num_features=num_features,
             width=radiance_width,
             depth=radiance_depth,
-            octaves=(point_octaves, direction_octaves),
             rngs=rngs,
             layer=NormedDense if weight_norm else Dense,
         )

@@ -13,7 +13,6 @@ from flax import nnx
 from jax import Array
 from jax.scipy.linalg import solve
 
-from neural_sdf.fields.encodings import positional_encoding
 from neural_sdf.mistake import Mistake
 
 MOST_OCTAVES = 24  # the last of which is the last bit of a coordinate
@@ -178,26 +177,30 @@ class Appearance(nnx.Module):
 
     def __init__(
         self,
+        place: Callable[[Array], Array],
+        view: Callable[[Array], Array],
         *,
         num_features: int,
         width: int,
         depth: int,
-        octaves: tuple[int, int],
         rngs: nnx.Rngs,
         layer: Layer = Dense,
     ):
         """A fresh network (He et al. 2015).
 
         Args:
+            place: encoding of points, [N, 3] -> [N, K].
+            view: of directions from the surface, likewise.
             num_features: F, of the geometry.
             width: of the hidden layers.
             depth: how many of them.
-            octaves: of the point's and the direction's encoding.
             rngs: source of the kernels.
             layer: what all layers are made by.
         """
-        self.octaves = octaves
-        num_inputs = sum(3 * (1 + 2 * n) for n in octaves) + 3 + num_features
+        self.place = place
+        self.view = view
+        num_encoded = sum(encoding(jnp.zeros((1, 3))).shape[-1] for encoding in (place, view))
+        num_inputs = num_encoded + 3 + num_features
         sizes = list(itertools.pairwise([num_inputs, *[width] * depth, 3]))
         kernels = [k * jnp.sqrt(2 / len(k)) for k in normal_kernels(rngs, sizes)]
         self.layers = nnx.List([layer(k, jnp.zeros(k.shape[1])) for k in kernels])
@@ -206,9 +209,8 @@ class Appearance(nnx.Module):
         self, points: Array, gradients: Array, directions: Array, features: Array
     ) -> Array:
         """Colour in [0, 1], [N, 3]; directions are those of the rays, towards the surface."""
-        place = positional_encoding(points, self.octaves[0])
-        view = positional_encoding(-directions, self.octaves[1])
-        x = jnp.concatenate([place, view, gradients, features], axis=-1)
+        encoded = self.place(points), self.view(-directions)
+        x = jnp.concatenate([*encoded, gradients, features], axis=-1)
         for layer in self.layers[:-1]:
             x = jax.nn.relu(layer(x))
         return jax.nn.sigmoid(self.layers[-1](x))

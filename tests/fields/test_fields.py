@@ -25,7 +25,9 @@ MEMBERS = {
     "idr": lambda: mlp(**IDR),
     "hash_grid": lambda: FIELDS["hash_grid"](radius=0.5),
     "small hash_grid": lambda: hash_grid(num_levels=3, finest=16, width=48, depth=2),
-    "trained hash_grid": lambda: with_features(hash_grid(num_levels=4, finest=32)),
+    "trained hash_grid": lambda: with_features(
+        hash_grid(num_levels=4, finest=32, radiance_levels=2, radiance_finest=64)
+    ),
 }
 RADII = {"mlp": 0.5, "hash_grid": 0.5}
 
@@ -35,8 +37,9 @@ def with_features(field):
 
     def init(key):
         params = field.init(key)
-        encoding = params["geometry"]["encoding"]
-        encoding["table"] += 1e-2 * jax.random.normal(key, encoding["table"].shape)
+        for grid in (params["geometry"]["encoding"], params["appearance"].get("place", {})):
+            for name, table in grid.items():
+                grid[name] = table + 1e-2 * jax.random.normal(key, table.shape)
         return params
 
     return field._replace(init=init)
@@ -143,7 +146,10 @@ def test_sizes_that_make_no_network_are_refused_with_the_key_to_set(settings):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"num_levels": 0}, {"coarsest": 0}, {"table_size": 0}, {"finest": 7}, {"depth": 0}],
+    [
+        *({"num_levels": 0}, {"coarsest": 0}, {"table_size": 0}, {"finest": 7}, {"depth": 0}),
+        *({"radiance_levels": -1}, {"radiance_levels": 2, "radiance_finest": 15}),
+    ],
 )
 def test_sizes_that_make_no_grid_are_refused_with_the_key_to_set(settings):
     with pytest.raises(ValueError, match=r"expected .*set \w+$"):
@@ -158,12 +164,15 @@ def test_update_is_whole_at_the_end_of_a_run(member):
 
 
 def test_annealed_update_of_a_grid_holds_back_the_fine_levels_alone():
-    field = hash_grid(num_levels=4, coarsest=2, finest=16, table_size=200)
+    sizes = {"num_levels": 4, "coarsest": 2, "finest": 16, "table_size": 200}
+    colour = {f"radiance_{name.removeprefix('num_')}": size for name, size in sizes.items()}
+    field = hash_grid(**sizes, **colour)
     ones = jax.tree.map(jnp.ones_like, field.init(jax.random.key(0)))
     annealed = field.anneal(ones, jnp.float32(3 / 16))  # half a level past the second
-    table = annealed["geometry"]["encoding"].pop("table")
     expected = np.repeat([1.0, 1.0, 0.5, 0.0], [27, 125, 200, 200])
-    np.testing.assert_allclose(table, np.stack([expected, expected], axis=1), atol=1e-6)
+    for grid in (annealed["geometry"]["encoding"], annealed["appearance"]["place"]):
+        table = grid.pop("table")
+        np.testing.assert_allclose(table, np.stack([expected, expected], axis=1), atol=1e-6)
     assert all((leaf == 1).all() for leaf in jax.tree.leaves(annealed))
 
 
@@ -184,3 +193,16 @@ def test_field_of_double_precision_on_a_grid_is_differentiated_to_double_precisi
     gradient = jax.jit(jax.grad(slope))(params)
     along = sum(map(jnp.vdot, jax.tree.leaves(gradient), jax.tree.leaves(tangent)))
     np.testing.assert_allclose(along, expected, rtol=1e-6)
+
+
+def test_grid_of_colour_changes_colour_alone():
+    field = hash_grid(radiance_levels=2, radiance_finest=64)
+    params = field.init(jax.random.key(0))
+    points, directions = unit(jax.random.key(1), 64) / 2, unit(jax.random.key(2), 64)
+    table = params["appearance"]["place"]["table"]
+    marked = jax.tree.map(lambda x: x, params)
+    marked["appearance"]["place"]["table"] = jax.random.normal(jax.random.key(3), table.shape)
+    before, after = field.surface(params, points), field.surface(marked, points)
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+    seen = points, *before[1:2], directions, before[2]
+    assert (abs(field.radiance(params, *seen) - field.radiance(marked, *seen)) > 1e-3).any(-1).all()
