@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neural_sdf.evaluation import CHAMFER, compare_meshes, doubt_frame, evaluate_view
+from neural_sdf.evaluation import (
+    CHAMFER,
+    compare_meshes,
+    compare_points,
+    doubt_frame,
+    evaluate_view,
+)
 from neural_sdf.experiment.export import foretell_memory
 from neural_sdf.experiment.photos import load_in_frame
 from neural_sdf.experiment.workdir import load_trained
@@ -29,6 +36,9 @@ def evaluate(
     path: str | Path | None = None,
 ) -> dict[str, Any]:
     """Renders the held-out views and measures them, and the mesh where the true surface is known.
+
+    Where the photo set has sparse points of the object, how far they lie from the surface is told
+    too (`evaluation.compare_points`).
 
     A ray that misses shows the photos' own background colour (`scenes.background_colour`).
 
@@ -79,6 +89,9 @@ def evaluate(
         for name in ("psnr_masked", "ssim_masked", "mask_iou")
     }
     metrics = {"step": trained.step, "num_views": len(per_view), **means, "per_view": per_view}
+    surface = functools.partial(trained.field.surface, trained.params["field"])
+    if sparse := compare_points(surface, scene):
+        metrics |= sparse._asdict()
     if truth is None and scene.source.reference is not None:
         known = scene.source.reference
         exact = extract_mesh(lambda _, points: known(points), None, resolution=resolution)

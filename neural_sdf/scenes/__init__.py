@@ -14,6 +14,7 @@ from neural_sdf.scenes.scene import (
     view_photos,
     view_pixels,
 )
+from neural_sdf.scenes.sparse import object_points
 
 __all__ = [
     "CAMERAS",
@@ -26,6 +27,7 @@ __all__ = [
     "Source",
     "background_colour",
     "batch_shapes",
+    "object_points",
     "view_mask",
     "view_masks",
     "view_photo",
