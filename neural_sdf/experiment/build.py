@@ -18,15 +18,16 @@ from neural_sdf.mistake import Mistake, within
 from neural_sdf.rendering import RENDERERS, Renderer
 from neural_sdf.scenes import (
     CAMERAS,
-    Batch,
     Depths,
     DeviceFeed,
     HostFeed,
+    Pyramid,
     Scene,
     batch_shapes,
 )
-from neural_sdf.stereo import agreed_depths
+from neural_sdf.stereo import agreed_depths, photo_pyramid, pyramid_shapes
 from neural_sdf.training import (
+    COMPARING,
     GUIDES,
     Model,
     TrainState,
@@ -38,7 +39,7 @@ from neural_sdf.training import (
 )
 
 Config = Any  # a ConfigDict, whose attributes no type checker knows
-Step = Callable[[TrainState, Batch], tuple[TrainState, dict]]
+Step = Callable[..., tuple[TrainState, dict]]
 
 
 class Run(NamedTuple):
@@ -49,7 +50,7 @@ class Run(NamedTuple):
         renderer: as finely as images are made.
         init: number of training views -> the state before the first step.
         shapes: the same as shapes and types alone, at no cost.
-        step: (state, batch) -> (state, metrics), jitted; the state passed in is used up.
+        step: (state, batch, photos) -> (state, metrics), jitted; the state passed in is used up.
     """
 
     model: Model
@@ -90,7 +91,7 @@ def build(config: Config) -> Run:
         model,
         steps=settings.steps,
         schedule_steps=settings.schedule_steps,
-        weights=settings.weights.to_dict(),
+        weights=loss_weights(settings),
         log_every=settings.log_every,
     )
     # One program: operation by operation, a hundred small ones would be compiled.
@@ -103,6 +104,11 @@ def build(config: Config) -> Run:
         shapes=lambda num_views: jax.eval_shape(functools.partial(start, num_views)),
         step=jax.jit(step, donate_argnums=0),
     )
+
+
+def loss_weights(settings: Config) -> dict[str, float]:
+    """Those of a config's section `train` that count."""
+    return {name: weight for name, weight in settings.weights.items() if weight}
 
 
 def learning_rate(settings: Config) -> Callable[..., Any]:
@@ -120,15 +126,24 @@ def schedule_steps(settings: Config) -> int:
     return settings.steps if settings.schedule_steps is None else settings.schedule_steps
 
 
-def compile_step(run: Run, num_views: int, batch_size: int, *, available: int | None) -> Step:
+def compile_step(
+    run: Run,
+    num_views: int,
+    batch_size: int,
+    photos: Pyramid | None = None,
+    *,
+    available: int | None,
+) -> Step:
     """The run's step, compiled before the first; prints the time and the memory that it needs.
 
-    It depends on settings and batch size alone: its stored program serves every photo set.
+    It depends on settings and batch size alone: its stored program serves every photo set, or where
+    photos are compared every one of about the size.
 
     Args:
         run: of a config.
         num_views: training views.
         batch_size: rays a step.
+        photos: shapes of those that the step compares (`compared_shapes`).
         available: bytes that the step may take, state included; None for no limit.
 
     Raises:
@@ -137,7 +152,9 @@ def compile_step(run: Run, num_views: int, batch_size: int, *, available: int | 
     state = run.shapes(num_views)
     start = time.perf_counter()
     program, needed = compile_within(
-        lambda size: run.step.lower(state, batch_shapes(size)), batch_size, available
+        lambda size: run.step.lower(state, batch_shapes(size), photos=photos),
+        batch_size,
+        available,
     )
     seal_programs()
     seconds = time.perf_counter() - start
@@ -157,9 +174,26 @@ def photo_feed(config: Config, scene: Scene) -> DeviceFeed | HostFeed:
     The photos are compared with each other first, if a loss asks for what that tells.
     """
     fits = fits_device(config, scene.rgb.nbytes + scene.mask.nbytes)
-    guided = any(config.train.weights.get(name) for name in GUIDES)
-    depths = _compared(scene) if guided else None
+    depths = _compared(scene) if GUIDES & loss_weights(config.train).keys() else None
     return (DeviceFeed if fits else HostFeed)(scene, config.train.batch_size, config.seed, depths)
+
+
+def compared_shapes(config: Config, num_bytes: int, num_views: int) -> Pyramid | None:
+    """Shapes of the photos that a step compares, before they are read; None if no loss does.
+
+    Args:
+        config: whose `train.device_photos` they keep to.
+        num_bytes: that the photos and masks take, or more.
+        num_views: training views.
+    """
+    if not COMPARING & loss_weights(config.train).keys():
+        return None
+    return pyramid_shapes(num_bytes // 4, num_views, config.train.device_photos * 2**30)
+
+
+def compared_photos(scene: Scene, shapes: Pyramid | None) -> Pyramid | None:
+    """The photos of these shapes, for the step."""
+    return None if shapes is None else photo_pyramid(scene, shapes)
 
 
 def _compared(scene: Scene) -> Depths | None:

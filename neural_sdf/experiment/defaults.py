@@ -55,9 +55,11 @@ def defaults() -> ConfigDict:
             decay="cosine",  # of the rate to the end; or "halving", at 1/2 and 3/4 of the steps
             render=dict(dmin=1e-2, max_steps=40),  # laid over `render` in training: coarse, fast
             cameras=dict(name="given"),  # as the photos' files say
-            # Of the losses, by name. With `agreed` or `in_front` photos are compared first.
+            # Of the losses, by name. With `agreed` or `in_front` photos are compared first, with
+            # `alike` in every step.
             weights=dict(colour=1.0, eikonal=0.1, mask=30.0),
-            device_photos=4.0,  # GiB; photos that take more stay on the host
+            # GiB; photos that take more stay on the host, and `alike` compares smaller ones.
+            device_photos=4.0,
             log_every=50,  # steps from line to line of metrics.jsonl
             checkpoint_every=500,  # steps
         ),

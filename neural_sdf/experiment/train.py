@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shlex
 import sys
 from collections.abc import Sequence
@@ -25,8 +26,11 @@ from neural_sdf.experiment.build import (
     Run,
     Step,
     build,
+    compared_photos,
+    compared_shapes,
     compile_step,
     fits_device,
+    loss_weights,
     photo_feed,
 )
 from neural_sdf.experiment.defaults import flat
@@ -152,6 +156,7 @@ def _prepared(
     if not opened.num_train:
         raise Mistake("all photos are held out; expected one to train on", setting="data.path")
     print(describe_memory(config, opened.memory), flush=True)
+    shapes = compared_shapes(config, opened.memory.kept, opened.num_train)
     # The step depends on no photo: it is compiled while they are read. Readers need the interpreter
     # often and for moments; a step being traced would keep each of them waiting for 5 ms.
     sys.setswitchinterval(5e-4)
@@ -162,6 +167,7 @@ def _prepared(
             run,
             opened.num_train,
             config.train.batch_size,
+            shapes,
             available=_left_for_step(config, opened.memory),
         )
         # While the step is traced; compiled beside it, their peaks of memory would add up.
@@ -170,7 +176,8 @@ def _prepared(
             scene = opened.read()
         check_photos(scene)
         print(describe_scene(scene), flush=True)
-        return compiling.result(), state, scene, with_masks(opened.photos, scene)
+        step = functools.partial(compiling.result(), photos=compared_photos(scene, shapes))
+        return step, state, scene, with_masks(opened.photos, scene)
     finally:
         beside.shutdown(wait=False)  # a mistake found by now is told at once
 
@@ -203,7 +210,7 @@ def _loop(
             logs = done % settings.log_every == 0 or done == settings.steps
             saves = ends or done % settings.checkpoint_every == 0
             if logs or saves:
-                check_fault(state.fault, list(settings.weights))
+                check_fault(state.fault, list(loss_weights(settings)))
                 shown = {name: float(x) for name, x in jax.device_get(metrics).items()}
             if logs:
                 rate = progress.show(done, shown)

@@ -4,6 +4,7 @@ from neural_sdf.scenes.batch import Batch, batch_shapes
 from neural_sdf.scenes.cameras import CAMERAS, CameraModel
 from neural_sdf.scenes.depths import Depths
 from neural_sdf.scenes.feed import DeviceFeed, HostFeed
+from neural_sdf.scenes.pyramid import Pyramid
 from neural_sdf.scenes.scene import (
     Scene,
     Source,
@@ -23,6 +24,7 @@ __all__ = [
     "Depths",
     "DeviceFeed",
     "HostFeed",
+    "Pyramid",
     "Scene",
     "Source",
     "background_colour",

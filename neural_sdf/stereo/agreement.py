@@ -16,11 +16,10 @@ from neural_sdf.geometry import project
 from neural_sdf.photos.outlines.hull import carve, grid
 from neural_sdf.scenes import Scene, view_masks, view_photos
 from neural_sdf.scenes.depths import Depths
+from neural_sdf.stereo.neighbours import nearest_views
+from neural_sdf.stereo.reduction import block_means
 from neural_sdf.stereo.sweep import Album, sweep
 
-NUM_NEIGHBOURS = 8
-BEST_ANGLE = 12.0  # degrees between two photos' directions: near enough to look alike
-ANGLES = 4.0, 45.0  # too near to tell depths, too far to look alike
 WORK = 3e8  # windows to compare; photos are reduced until no more are needed
 FEWEST_PLANES = 24
 LEAST_ALIKE = 0.6  # of a depth that is kept
@@ -59,7 +58,7 @@ def agreed_depths(scene: Scene) -> Depths | None:
         return None
     masks = view_masks(scene)[:count]
     poses = np.asarray(scene.scene_from_camera, np.float64)[:count]
-    neighbours, angle = _neighbours(poses)
+    neighbours, angle = nearest_views(poses)
     nearness = _nearness(scene, masks, poses)
     plan = _planned(scene, masks, neighbours.shape[1], nearness, angle)
     album = _album(scene, masks, plan, neighbours, nearness)
@@ -110,18 +109,6 @@ def _agreeing(
 
     start = jnp.zeros(rows.shape, jnp.int32)
     return jnp.where(known[view], lax.scan(with_one, start, jnp.arange(len(inverse)))[0], 0)
-
-
-def _neighbours(poses: Float64[np.ndarray, "V 4 4"]) -> tuple[Int[np.ndarray, "V S"], float]:
-    """Photos to compare each with, best first, and the median angle to them in degrees."""
-    centres = poses[:, :3, 3]
-    directions = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
-    angles = np.degrees(np.arccos(np.clip(directions @ directions.T, -1, 1)))
-    least, most = ANGLES
-    cost = np.abs(angles - BEST_ANGLE) + 1e3 * (angles < least) + 1e2 * (angles > most)
-    np.fill_diagonal(cost, np.inf)
-    chosen = np.argsort(cost, axis=1, kind="stable")[:, : min(NUM_NEIGHBOURS, len(poses) - 1)]
-    return chosen, float(np.median(np.take_along_axis(angles, chosen, axis=1)))
 
 
 def _nearness(
@@ -195,8 +182,6 @@ def _reduced(
     image: np.ndarray, *, block: int, largest: tuple[int, int]
 ) -> Float[np.ndarray, "h w *c"]:
     """Means over whole blocks of pixels, padded with zeros to a common size."""
-    height, width = (n // block for n in image.shape[:2])
-    blocks = image[: height * block, : width * block].reshape(height, block, width, block, -1)
-    means = np.zeros((*largest, blocks.shape[-1]), np.float32)
-    means[:height, :width] = blocks.mean(axis=(1, 3), dtype=np.float32)
-    return means if image.ndim == 3 else means[..., 0]
+    means = block_means(image, block)
+    height, width = (most - side for most, side in zip(largest, means.shape, strict=False))
+    return np.pad(means, [(0, height), (0, width), *[(0, 0)] * (means.ndim - 2)])

@@ -15,8 +15,10 @@ from neural_sdf.geometry.shapes import safe_norm
 from neural_sdf.mistake import Mistake
 from neural_sdf.rendering import Renderer, Rendering
 from neural_sdf.scenes import Batch
+from neural_sdf.training.patches import Compared
 from neural_sdf.training.probes import Known, Probes
 
+MOST_ALIKE = 3  # neighbours of a photo that count
 GUIDED = 0.5  # share of the run in which compared photos say where the surface is
 
 
@@ -32,6 +34,7 @@ class Evidence(NamedTuple):
         known: what other photos say of the rays, [N].
         probes: points in space, [P].
         distances: the field there, [P].
+        compared: photos with each other at the first hits; None if no loss asks for it.
     """
 
     rays: Rays
@@ -42,6 +45,7 @@ class Evidence(NamedTuple):
     known: Known
     probes: Probes
     distances: Float[Array, " P"]
+    compared: Compared | None = None
 
 
 class Loss(NamedTuple):
@@ -114,6 +118,21 @@ def in_front(evidence: Evidence) -> Float[Array, ""]:
     )
 
 
+def alike(evidence: Evidence) -> Float[Array, ""]:
+    """1 − the correlation of photos at a hit, mean over the rays that were compared.
+
+    Of a hit the three photos most like its own count, since an occluded one is like none; Geo-NeuS
+    (Fu et al. 2022) takes the best four.
+    """
+    assert evidence.compared is not None
+    correlation, seen = evidence.compared
+    count = len(correlation)
+    hits = (evidence.rendering.mask & evidence.batch.mask)[:count]
+    costs = jnp.sort(jnp.where(seen, 1 - correlation, jnp.inf), axis=-1)[:, :MOST_ALIKE]
+    counts = hits[:, None] & jnp.isfinite(costs)
+    return jnp.sum(jnp.where(counts, costs, 0.0)) / (MOST_ALIKE * count)
+
+
 def _guiding(evidence: Evidence) -> Float[Array, ""]:
     """Whether compared photos still say where the surface is, 0 or 1; later colour is finer."""
     return jnp.where(evidence.share < GUIDED, 1.0, 0.0)
@@ -130,9 +149,12 @@ LOSSES = {
     "mask": Loss(mask, needs=frozenset({"distance_min"})),
     "agreed": Loss(agreed),
     "in_front": Loss(in_front),
+    "alike": Loss(alike),
 }
 GUIDES = frozenset({"agreed", "in_front"})
 """Losses that compared photos give what they know (`neural_sdf.stereo`)."""
+COMPARING = frozenset({"alike"})
+"""Losses for which a step compares photos itself, of a `Pyramid`."""
 
 
 def check_losses(names: Iterable[str], renderer: Renderer) -> None:

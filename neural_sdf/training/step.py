@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,8 +15,9 @@ from jaxtyping import Float, Int
 
 from neural_sdf.fields import Field
 from neural_sdf.rendering import Renderer, Rendering
-from neural_sdf.scenes import Batch, CameraModel
+from neural_sdf.scenes import Batch, CameraModel, Pyramid
 from neural_sdf.training.losses import LOSSES, Evidence, check_losses, sharpness
+from neural_sdf.training.patches import compare
 from neural_sdf.training.probes import known_along, probes
 
 Metrics = dict[str, Any]
@@ -97,8 +99,10 @@ def train_step(
     weights: Mapping[str, float],
     log_every: int = 1,
     axis: str | None = None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The step, (state, batch) -> (state, metrics), to be jitted by the caller.
+) -> Callable[..., tuple[TrainState, Metrics]]:
+    """The step, (state, batch, photos) -> (state, metrics), to be jitted by the caller.
+
+    The photos are those that the losses of `COMPARING` look into; None where no weight is for one.
 
     Args:
         model: what is trained.
@@ -115,24 +119,25 @@ def train_step(
     check_losses(weights, model.renderer)
     whole = steps if schedule_steps is None else schedule_steps
 
-    def total(params: Any, memory: Any, batch: Batch, share: Array) -> tuple[Array, Any]:
-        rays = model.cameras.rays(params["cameras"], batch)
-        seen = model.renderer.render(params, memory, rays, batch.keys, share)
-        known = known_along(batch, rays)
-        points = probes(batch, rays, known)
-        distances, gradients, _ = model.field.at(share).surface(params["field"], points.points)
-        gradients = jnp.concatenate([gradients, seen.gradients])
-        evidence = Evidence(rays, seen, batch, gradients, share, known, points, distances)
+    def total(
+        params: Any, memory: Any, batch: Batch, photos: Pyramid | None, share: Array
+    ) -> tuple[Array, Any]:
+        evidence = _evidence(model, params, memory, batch, photos, share)
         terms = {name: LOSSES[name].value(evidence) for name in weights}
         loss = sum((weights[name] * term for name, term in terms.items()), jnp.float32(0))
+        seen = evidence.rendering
         return loss, ({"loss": loss, **terms}, {**seen.watch, **_against(seen, batch)})
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def step(
+        state: TrainState, batch: Batch, photos: Pyramid | None = None
+    ) -> tuple[TrainState, Metrics]:
         share = state.step / whole
         share = jnp.minimum(share, 1.0) if whole < steps else share
         memory = model.renderer.renew(state.memory, state.params, share, state.step)
         params = state.params if axis is None else lax.pcast(state.params, axis, to="varying")
-        gradient, (terms, sums) = jax.grad(total, has_aux=True)(params, memory, batch, share)
+        gradient, (terms, sums) = jax.grad(total, has_aux=True)(
+            params, memory, batch, photos, share
+        )
         if axis is not None:
             gradient, terms = lax.pmean((gradient, terms), axis)
             sums = lax.psum(sums, axis)
@@ -163,6 +168,23 @@ def train_step(
         return new, {**terms, **_ratios(sums), **watched}
 
     return step
+
+
+def _evidence(
+    model: Model, params: Any, memory: Any, batch: Batch, photos: Pyramid | None, share: Array
+) -> Evidence:
+    """What the step knows, as functions of the parameters."""
+    rays = model.cameras.rays(params["cameras"], batch)
+    seen = model.renderer.render(params, memory, rays, batch.keys, share)
+    known = known_along(batch, rays)
+    asked = probes(batch, rays, known)
+    distances, gradients, _ = model.field.at(share).surface(params["field"], asked.points)
+    compared = None
+    if photos is not None:
+        cameras = functools.partial(model.cameras.rays, params["cameras"])
+        compared = compare(photos, cameras, batch, rays, seen, share)
+    gradients = jnp.concatenate([gradients, seen.gradients])
+    return Evidence(rays, seen, batch, gradients, share, known, asked, distances, compared)
 
 
 def fault_terms(losses: Iterable[str]) -> list[str]:

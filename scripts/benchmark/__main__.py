@@ -8,8 +8,8 @@ medians over the rounds, with the least and the greatest.
 
 Figures of training are those of the run in --workdir, from its last checkpoint on, with batches of
 2048 rays; without it configs/quickstart.py is first trained in a temporary folder. --only chooses
-what is measured, of step, cost, hits, products, throughput, peak, gradient, memory_against_steps,
-march, modes (depth_map and parameters) and complementarity.
+what is measured, of step, comparing, cost, hits, products, throughput, peak, gradient,
+memory_against_steps, march, modes (depth_map and parameters) and complementarity.
 
 step: one training step as it is (`whole`); the same with the hits given to it, which is the floor
 (`hits_given`); and with other searches for the same hits: without known distances (`halving`); a
@@ -17,6 +17,9 @@ plain batched march, steps of f and least steps on all rays until the slowest ha
 refinement of all (`plain`); and IDR's dense search of 10 steps, 100 samples and 8 secant steps on
 all rays (`idr`). Ratios are to `hits_given`; that of `whole` is step_over_hits_given, and
 step_over_plain is `plain` over `whole`.
+
+comparing: the step without and with the photos compared where its rays hit (the loss `alike`), at
+`alone` and `with`; comparing_over_alone is their ratio.
 
 cost: evaluations of the network a ray while searching, by the tracer's own certificate: those of
 rays under way (`useful`) and those paid for, on idle places of a batch too (`paid`), with and
@@ -81,6 +84,7 @@ ONLY = flags.DEFINE_list("only", [], "what to measure; all if empty")
 
 def main() -> None:
     """Imports the work late, so that --help and a mistyped flag need not wait."""
+    import comparing
     import derivative
     import hits
     import measure
@@ -99,6 +103,7 @@ def main() -> None:
     beam = functools.cache(lambda: derivative.beam_on_a_sphere(mlp(width=128, depth=4)))
     subjects = {
         "step": lambda: step.step_times(step.searching_steps(run())),
+        "comparing": lambda: comparing.comparing_times(run()),
         "cost": lambda: step.evaluations(run()),
         "hits": lambda: hits.hit_differences(run()),
         "products": lambda: products.bare_products(run()),

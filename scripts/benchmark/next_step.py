@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 from jax.stages import Compiled
 
+from neural_sdf.experiment.build import compared_photos, compared_shapes, loss_weights
 from neural_sdf.experiment.photos import load_in_frame
 from neural_sdf.experiment.train import train
 from neural_sdf.experiment.workdir import Trained, load_trained
 from neural_sdf.geometry import Rays, clip_to_sphere
 from neural_sdf.rendering import surface
-from neural_sdf.scenes import Batch, DeviceFeed, Scene
+from neural_sdf.scenes import Batch, DeviceFeed, Pyramid, Scene
 from neural_sdf.tracing import Hits, trace
 from neural_sdf.training import TrainState, train_step
 
@@ -35,12 +36,14 @@ class NextStep(NamedTuple):
         scene: its photos.
         state: after the last step, known distances up to date; the optimiser's is fresh.
         batch: of the next step.
+        photos: that this step compares; None if it does not.
     """
 
     trained: Trained
     scene: Scene
     state: TrainState
     batch: Batch
+    photos: Pyramid | None
 
 
 def of_workdir(workdir: str) -> NextStep:
@@ -58,16 +61,25 @@ def next_step(trained: Trained, scene: Scene, batch_size: int) -> NextStep:
     fresh = trained.run.init(int(scene.num_train))
     state = fresh._replace(params=trained.params, memory=memory, step=jnp.int32(trained.step))
     batch = DeviceFeed(scene, batch_size, trained.config.seed)(trained.step)
-    return NextStep(trained, scene, state, batch)
+    num_bytes, config = scene.rgb.nbytes + scene.mask.nbytes, trained.config
+    photos = compared_photos(scene, compared_shapes(config, num_bytes, int(scene.num_train)))
+    return NextStep(trained, scene, state, batch, photos)
 
 
-def compiled_step(now: NextStep, tracer: Tracer = trace, *, knows: bool = True) -> Compiled:
-    """The step that searches with `tracer`, to be called with the state and the batch.
+def compiled_step(
+    now: NextStep,
+    tracer: Tracer = trace,
+    *,
+    knows: bool = True,
+    weights: Mapping[str, float] | None = None,
+) -> Compiled:
+    """The step that searches with `tracer`, to be called with state, batch and `photos`.
 
     Args:
         now: what it is compiled for.
         tracer: as `surface` takes it.
         knows: whether the renderer remembers distances; if not, the state is `unknowing`.
+        weights: of its losses; the run's if None.
     """
     settings = now.trained.config.train
     model = now.trained.run.model
@@ -75,9 +87,12 @@ def compiled_step(now: NextStep, tracer: Tracer = trace, *, knows: bool = True) 
     if not knows:
         renderer = renderer._replace(recall=lambda *_: None, renew=lambda *_: None)
     step = train_step(
-        model._replace(renderer=renderer), steps=settings.steps, weights=settings.weights.to_dict()
+        model._replace(renderer=renderer),
+        steps=settings.steps,
+        weights=loss_weights(settings) if weights is None else weights,
     )
-    return jax.jit(step).lower(now.state if knows else unknowing(now.state), now.batch).compile()
+    state = now.state if knows else unknowing(now.state)
+    return jax.jit(step).lower(state, now.batch, photos=now.photos).compile()
 
 
 def unknowing(state: TrainState) -> TrainState:

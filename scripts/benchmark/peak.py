@@ -23,7 +23,7 @@ def main() -> None:
     import jax
     from ml_collections import ConfigDict
 
-    from neural_sdf.experiment.build import build, photo_feed
+    from neural_sdf.experiment.build import build, compared_photos, compared_shapes, photo_feed
     from neural_sdf.machine.memory import program_memory
     from neural_sdf.photos import load_scene
     from neural_sdf.scenes import batch_shapes
@@ -32,14 +32,16 @@ def main() -> None:
     run, scene = build(config), load_scene(**config.data)
     num_views, feed = int(scene.num_train), photo_feed(config, scene)
     shapes = run.shapes(num_views), batch_shapes(config.train.batch_size)
-    program = run.step.lower(*shapes).compile()
+    num_bytes = scene.rgb.nbytes + scene.mask.nbytes
+    photos = compared_photos(scene, compared_shapes(config, num_bytes, num_views))
+    program = run.step.lower(*shapes, photos=photos).compile()
     jax.block_until_ready((run.init(num_views), feed(0)))  # compiles what makes them
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = kibibytes("VmRSS")
     state = run.init(num_views)
     for step in range(3):
-        state, metrics = program(state, feed(step))
+        state, metrics = program(state, feed(step), photos=photos)
         jax.block_until_ready(metrics)
     feed.close()
     print(program_memory(program), 1024 * (kibibytes("VmHWM") - before))

@@ -26,7 +26,7 @@ def bare_products(now: NextStep) -> list[Row]:
     products, matrices = bare(shapes)
     programs = {
         "bare": partial(products, *matrices),
-        "step": partial(program, now.state, now.batch),
+        "step": partial(program, now.state, now.batch, photos=now.photos),
     }
     times = alternating_times(programs, ())
     flops = sum(2 * m * k * n for m, k, n in shapes)

@@ -31,14 +31,14 @@ def step_times(programs: Mapping[str, Callable[[], Any]]) -> list[Row]:
 
 def searching_steps(now: NextStep) -> dict[str, Callable[[], tuple[TrainState, dict]]]:
     """The next step by each of the searches, compiled."""
-    state, batch = unknowing(now.state), now.batch
+    given_to = unknowing(now.state), now.batch
     others = {"halving": trace, "plain": plain_trace, "idr": dense_trace}
     floor = compiled_step(now, given(hits_of(now)), knows=False)
     return {
-        "hits_given": partial(floor, state, batch),
-        "whole": partial(compiled_step(now), now.state, batch),
+        "hits_given": partial(floor, *given_to, photos=now.photos),
+        "whole": partial(compiled_step(now), now.state, now.batch, photos=now.photos),
         **{
-            name: partial(compiled_step(now, tracer, knows=False), state, batch)
+            name: partial(compiled_step(now, tracer, knows=False), *given_to, photos=now.photos)
             for name, tracer in others.items()
         },
     }

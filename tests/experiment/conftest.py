@@ -62,10 +62,10 @@ def compiled_once() -> Iterator[None]:
         key = json.dumps([settings, sorted(map(repr, LOSSES.items()))], sort_keys=True)
         return runs[key] if key in runs else runs.setdefault(key, build(config))
 
-    def compile_once(run, num_views, batch_size, *, available):
-        key = id(run), num_views, batch_size
+    def compile_once(run, num_views, batch_size, photos=None, *, available):
+        key = id(run), num_views, batch_size, str(photos)
         if key not in steps:
-            steps[key] = compile_step(run, num_views, batch_size, available=available)
+            steps[key] = compile_step(run, num_views, batch_size, photos, available=available)
         return steps[key]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -83,15 +83,27 @@ def test_photos_are_compared_where_a_loss_asks_for_it_and_a_resumed_run_learns_t
 ):
     config = config_of("photos", data__path=str(transforms_folder))
     with config.unlocked():
-        config.train.weights.agreed, config.train.weights.in_front = 5.0, 10.0
+        config.train.weights.update({"agreed": 5.0, "in_front": 10.0, "alike": 1.0})
     train(config, tmp_path)
     told = r"compared the photos in \d+\.\d s: they agree on the depth of \d+% of the object's"
     assert re.search(told, capsys.readouterr().out)
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert "alike" in last
     whole = load_trained(tmp_path).params
     shutil.rmtree(tmp_path / "checkpoints/4")
     train(config, tmp_path)
     assert "resuming after step 2" in capsys.readouterr().out
     jax.tree.map(np.testing.assert_array_equal, whole, load_trained(tmp_path).params)
+
+
+def test_losses_of_no_weight_are_not_computed(tmp_path, transforms_folder, capsys):
+    config = config_of("photos", data__path=str(transforms_folder))
+    with config.unlocked():
+        config.train.weights.update({"agreed": 0.0, "in_front": 0.0, "alike": 0.0})
+    train(config, tmp_path)
+    assert "compared" not in capsys.readouterr().out
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert "colour" in last and not {"agreed", "in_front", "alike"} & last.keys()
 
 
 @pytest.mark.slow

@@ -7,17 +7,28 @@ from neural_sdf.geometry import Rays
 from neural_sdf.rendering import Rendering, surface
 from neural_sdf.scenes import Batch
 from neural_sdf.training.losses import LOSSES, Evidence, check_losses, sharpness
+from neural_sdf.training.patches import Compared
 from neural_sdf.training.probes import Known, Probes
 
 SHARPNESS = 50.0  # before the first eighth of a run
 
 
 def evidence_of(
-    *, rendered, photo, hit, on_object, distance_min, gradients, distances=(0.0, 0.0), clear=0.0
+    *,
+    rendered,
+    photo,
+    hit,
+    on_object,
+    distance_min,
+    gradients,
+    distances=(0.0, 0.0),
+    clear=0.0,
+    correlation=(1.0,) * 5,
 ) -> Evidence:
     """Of rays along z from the origin, which hit at depth 1 what faces them.
 
-    The first probe is where a surface should be, to 0.1, the second where nothing should.
+    The first probe is where a surface should be, to 0.1, the second where nothing should. Photos
+    are compared at the first two rays, whose last neighbour does not count.
     """
     n = len(hit)
     hit = jnp.asarray(hit)
@@ -59,6 +70,10 @@ def evidence_of(
             in_clear=jnp.array([False, True]),
         ),
         distances=jnp.asarray(distances, jnp.float32),
+        compared=Compared(
+            jnp.tile(jnp.asarray(correlation, jnp.float32), (2, 1)),
+            jnp.tile(jnp.array([True] * 4 + [False]), (2, 1)),
+        ),
     )
 
 
@@ -74,6 +89,7 @@ def mixed() -> Evidence:
         gradients=[[3.0, 0.0, 4.0], [0.0, 0.5, 0.0]],
         distances=[-0.3, -0.5],
         clear=1.75,
+        correlation=[-0.5, 0.75, 0.25, 0.5, 1.0],
     )
 
 
@@ -92,6 +108,7 @@ BY_HAND = {
     / (4 * SHARPNESS),
     "agreed": (0.3 - 0.1 + 0.5) / 2,
     "in_front": (1.75 - 1 - 0.1) / 4,  # of the one ray that hits and should
+    "alike": (0.25 + 0.5 + 0.75) / 3 / 2,  # of that ray's three most alike; two are compared
 }
 
 
@@ -161,7 +178,7 @@ def test_sharpness_doubles_after_each_eighth_from_50_to_1600(steps):
 
 def test_unknown_loss_is_answered_with_those_that_exist(sphere_field):
     with pytest.raises(
-        ValueError, match=r"loss name 'depth' is unknown; expected some of \['agreed', 'col"
+        ValueError, match=r"loss name 'depth' is unknown; expected some of \['agreed', 'ali"
     ):
         check_losses(["colour", "depth"], surface(sphere_field))
 
