@@ -12,6 +12,7 @@ from neural_sdf.scenes import Depths, Scene, view_masks, view_photo
 from neural_sdf.scenes.cabinet import cabinet, inside
 from neural_sdf.stereo import agreed_depths
 from neural_sdf.stereo import agreement as module
+from neural_sdf.stereo.neighbours import nearest_views
 from neural_sdf.stereo.sweep import Album
 
 
@@ -144,7 +145,7 @@ def test_an_empty_mask_knows_nothing_and_does_no_harm():
 
 def test_nothing_is_where_two_photos_show_the_background():
     scene = photographed()
-    neighbours, _ = module._neighbours(np.asarray(scene.scene_from_camera)[:40])
+    neighbours, _ = nearest_views(np.asarray(scene.scene_from_camera)[:40])
     mask = np.array(scene.mask)
     for view in neighbours[0][:2]:
         mask[scene.offsets[view] : scene.offsets[view + 1]] = False
