@@ -58,9 +58,9 @@ def agreed_depths(scene: Scene) -> Depths | None:
         return None
     masks = view_masks(scene)[:count]
     poses = np.asarray(scene.scene_from_camera, np.float64)[:count]
-    neighbours, angle = nearest_views(poses)
+    neighbours, angles = nearest_views(poses)
     nearness = _nearness(scene, masks, poses)
-    plan = _planned(scene, masks, neighbours.shape[1], nearness, angle)
+    plan = _planned(scene, masks, neighbours.shape[1], nearness, float(np.median(angles)))
     album = _album(scene, masks, plan, neighbours, nearness)
     find = jax.jit(functools.partial(sweep, extent=plan.extent, num_planes=plan.num_planes))
     found = [find(album, jnp.int32(view)) for view in range(count)]

@@ -78,5 +78,9 @@ def test_sets_of_about_one_size_share_their_shapes():
 
 
 @pytest.mark.parametrize("num_views", [1, 2])
-def test_few_photos_have_few_neighbours(num_views):
-    assert pyramid_shapes(100, num_views, 1e9).neighbours.shape == (num_views, num_views - 1)
+def test_few_photos_have_few_neighbours(scene, num_views):
+    shapes = pyramid_shapes(len(scene.rgb), num_views, 1e9)
+    assert shapes.neighbours.shape == (num_views, num_views - 1)
+    few = scene._replace(num_train=np.array(num_views, np.int32))
+    neighbours = photo_pyramid(few, shapes).neighbours
+    assert neighbours.tolist() == {1: [[]], 2: [[1], [0]]}[num_views]
