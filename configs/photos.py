@@ -4,7 +4,7 @@
     python eval.py --workdir=runs/mine
 
 Two CPU cores, jaxlib 0.10.2, 43 real photos of a skull (DTU scan 65, data.downscale=4: 400 x 300):
-388 s from start to checkpoint, on a day when the shared machine did a third of its usual work. Held
+388 s from start to checkpoint, on a day when the shared machine was much slower than usual. Held
 out (6 views): masked PSNR 23.8 dB, mask IoU 0.986.
 """
 
