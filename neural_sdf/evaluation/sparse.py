@@ -41,7 +41,7 @@ def compare_points(
         surface: points [N, 3] -> f [N], ∇f [N, 3] and what else there is; scene frame.
         scene: with masks.
     """
-    points, widths = object_points(scene)
+    points, widths, _ = object_points(scene)
     if not len(points):
         return None
 

@@ -21,14 +21,17 @@ from neural_sdf.scenes import (
     Depths,
     DeviceFeed,
     HostFeed,
+    ObjectPoints,
     Pyramid,
     Scene,
     batch_shapes,
+    object_points,
 )
 from neural_sdf.stereo import agreed_depths, photo_pyramid, pyramid_shapes
 from neural_sdf.training import (
     COMPARING,
     GUIDES,
+    SPARSE,
     Model,
     TrainState,
     adam_by_part,
@@ -174,8 +177,11 @@ def photo_feed(config: Config, scene: Scene) -> DeviceFeed | HostFeed:
     The photos are compared with each other first, if a loss asks for what that tells.
     """
     fits = fits_device(config, scene.rgb.nbytes + scene.mask.nbytes)
-    depths = _compared(scene) if GUIDES & loss_weights(config.train).keys() else None
-    return (DeviceFeed if fits else HostFeed)(scene, config.train.batch_size, config.seed, depths)
+    losses = loss_weights(config.train).keys()
+    depths = _compared(scene) if GUIDES & losses else None
+    sparse = _sparse(scene) if SPARSE & losses else None
+    feed = DeviceFeed if fits else HostFeed
+    return feed(scene, config.train.batch_size, config.seed, depths, sparse)
 
 
 def compared_shapes(config: Config, num_bytes: int, num_views: int) -> Pyramid | None:
@@ -194,6 +200,13 @@ def compared_shapes(config: Config, num_bytes: int, num_views: int) -> Pyramid |
 def compared_photos(scene: Scene, shapes: Pyramid | None) -> Pyramid | None:
     """The photos of these shapes, for the step."""
     return None if shapes is None else photo_pyramid(scene, shapes)
+
+
+def _sparse(scene: Scene) -> ObjectPoints | None:
+    """The object's sparse points, None if there are none; prints how many."""
+    points = object_points(scene)
+    print(f"sparse points on the object: {len(points.places):,}", flush=True)
+    return points if len(points.places) else None
 
 
 def _compared(scene: Scene) -> Depths | None:

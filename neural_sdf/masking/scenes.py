@@ -90,7 +90,7 @@ def _object_points(scene: Scene) -> Float64[np.ndarray, "N 3"] | None:
     """The object's sparse points in the scene frame; None if the scene has none."""
     if scene.source.points is None:
         return None
-    points = object_points(scene.source.points, world_from_camera(scene))
+    points = object_points(scene.source.points.places, world_from_camera(scene))
     return np.asarray(transform_points(inverse(scene.world_from_scene), points))
 
 

@@ -94,7 +94,7 @@ def photos_to_scene(
             scene = _scene(work, motion, photos)
             if scene.source.points is not None:
                 centres = world_from_camera(scene)[:, :3, 3]
-                refuse_still_room(centres, scene.source.points, motion.matches)
+                refuse_still_room(centres, scene.source.points.places, motion.matches)
             scene, made_by, refused = _masked(scene, masks)
         except DataError as error:  # whose remedies are for other commands
             raise Mistake(_unusable(error.finding)) from error
@@ -129,7 +129,8 @@ def upright(scene: Scene) -> Scene:
     rotation, source = _rotation(up, poses[0, :3, 2], poses[0, :3, 1]), scene.source
     poses[:, :3] = rotation @ poses[:, :3]
     if source.points is not None:
-        source = dataclasses.replace(source, points=source.points @ rotation.T)
+        turned = source.points._replace(places=source.points.places @ rotation.T)
+        source = dataclasses.replace(source, points=turned)
     return scene._replace(scene_from_camera=poses, source=source)
 
 

@@ -158,10 +158,11 @@ def prepare_dataset(
             f"dataset name {name!r}: expected lower-case letters, digits and _, such as"
             f" {dataset_name(Path(name))!r}; set <name>"
         )
-    frame = written_region(folder) or capture.world_from_scene
+    frame, points = written_region(folder) or capture.world_from_scene, capture.points
     metadata = {
         "world_from_scene": None if frame is None else [np.asarray(x).tolist() for x in frame],
-        "points": [] if capture.points is None else capture.points.tolist(),
+        "points": [] if points is None else points.places.tolist(),
+        "point_errors": [] if points is None else np.nan_to_num(points.errors, nan=-1.0).tolist(),
     }
     try:
         data_dir.mkdir(parents=True, exist_ok=True)

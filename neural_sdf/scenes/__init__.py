@@ -15,7 +15,7 @@ from neural_sdf.scenes.scene import (
     view_photos,
     view_pixels,
 )
-from neural_sdf.scenes.sparse import object_points
+from neural_sdf.scenes.sparse import ObjectPoints, object_points
 
 __all__ = [
     "CAMERAS",
@@ -24,6 +24,7 @@ __all__ = [
     "Depths",
     "DeviceFeed",
     "HostFeed",
+    "ObjectPoints",
     "Pyramid",
     "Scene",
     "Source",

@@ -9,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Bool, Float, Int, Key, UInt8
+from jaxtyping import Bool, Float, Int, Key, UInt8, UInt32
 
 from neural_sdf.scenes.depths import Depths, unknown_depths
 from neural_sdf.scenes.scene import Scene
+from neural_sdf.scenes.sparse import ObjectPoints, no_points
+
+EVERY = 8  # of the points of a batch is one of the object's sparse ones
 
 
 class Batch(NamedTuple):
@@ -32,7 +35,9 @@ class Batch(NamedTuple):
             scene units; 0 where unknown, [N].
         tolerance: by which that may be wrong, scene units, [N].
         clear: depth up to which they agree that nothing is, likewise, [N].
-        points: uniform in the cube [−1, 1]³, one for each second ray, [N/2, 3].
+        points: uniform in the cube [−1, 1]³, one for each second ray, [N/2, 3]; one in `EVERY` of
+            them is a sparse point of the object, where such are known.
+        point_weights: how much the surface should be at a point; 0 of those by chance, [N/2].
         keys: one a ray, for renderers that draw samples.
     """
 
@@ -46,6 +51,7 @@ class Batch(NamedTuple):
     tolerance: Float[Array, " N"]
     clear: Float[Array, " N"]
     points: Float[Array, "M 3"]
+    point_weights: Float[Array, " M"]
     keys: Key[Array, " N"]
 
 
@@ -70,12 +76,14 @@ class Draw(NamedTuple):
 
     Attributes:
         positions: of pixels in the scene's flat buffer, with replacement, [N].
-        points: as in `Batch`.
+        points: uniform in the cube [−1, 1]³, [N/2, 3].
+        picks: any whole numbers, by which sparse points are chosen, [N/2].
         keys: as in `Batch`.
     """
 
     positions: Int[Array, " N"]
     points: Float[Array, "M 3"]
+    picks: UInt32[Array, " M"]
     keys: Key[Array, " N"]
 
 
@@ -96,10 +104,11 @@ def draw(seed: int, step: Int[ArrayLike, ""], num_pixels: Int[ArrayLike, ""], si
         size: rays a step, N.
     """
     key = jax.random.fold_in(jax.random.key(seed), step)
-    pixel_key, point_key, ray_key = jax.random.split(key, 3)
+    pixel_key, point_key, ray_key, pick_key = jax.random.split(key, 4)
     return Draw(
         jax.random.randint(pixel_key, (size,), 0, num_pixels),
         jax.random.uniform(point_key, (size // 2, 3), minval=-1.0, maxval=1.0),
+        jax.random.bits(pick_key, (size // 2,)),
         jax.random.split(ray_key, size),
     )
 
@@ -110,6 +119,7 @@ def batch_of(
     rgb: UInt8[ArrayLike, "N 3"],
     mask: Bool[ArrayLike, " N"],
     depths: Depths,
+    sparse: ObjectPoints,
 ) -> Batch:
     """The batch of a draw.
 
@@ -119,12 +129,17 @@ def batch_of(
         rgb: photo values there, as stored in the files.
         mask: true where they are on the object.
         depths: what is known of them.
+        sparse: points of the object.
     """
     offsets = jnp.asarray(cameras.offsets)
     view = jnp.searchsorted(offsets, drawn.positions, side="right") - 1
     row, column = jnp.divmod(drawn.positions - offsets[view], jnp.asarray(cameras.sizes)[view, 1])
     pixels = jnp.stack([column, row], axis=-1) + 0.5
     surface, tolerance, clear = depths.at(view, pixels)
+    which = drawn.picks % np.uint32(len(sparse.places))
+    known = np.arange(len(which)) % EVERY == 0
+    weights = jnp.where(known, jnp.asarray(sparse.weights)[which], 0.0)
+    points = jnp.where((weights > 0)[:, None], jnp.asarray(sparse.places)[which], drawn.points)
     return Batch(
         view=view,
         pixels=pixels,
@@ -135,7 +150,8 @@ def batch_of(
         surface=surface,
         tolerance=tolerance,
         clear=clear,
-        points=drawn.points,
+        points=points,
+        point_weights=weights,
         keys=drawn.keys,
     )
 
@@ -149,6 +165,6 @@ def batch_shapes(size: int) -> Batch:
         )
         drawn = draw(0, 0, 1, size)
         rgb, mask = jnp.zeros((size, 3), jnp.uint8), jnp.zeros(size, bool)
-        return batch_of(cameras, drawn, rgb, mask, unknown_depths())
+        return batch_of(cameras, drawn, rgb, mask, unknown_depths(), no_points())
 
     return jax.eval_shape(example)

@@ -17,13 +17,19 @@ from jaxtyping import Int
 from neural_sdf.scenes.batch import Batch, Draw, batch_of, draw, training_cameras
 from neural_sdf.scenes.depths import Depths, unknown_depths
 from neural_sdf.scenes.scene import Scene
+from neural_sdf.scenes.sparse import ObjectPoints, no_points
 
 
 class DeviceFeed:
     """Batches from photos that were copied to the device once."""
 
     def __init__(
-        self, scene: Scene, batch_size: int, seed: int, depths: Depths | None = None
+        self,
+        scene: Scene,
+        batch_size: int,
+        seed: int,
+        depths: Depths | None = None,
+        sparse: ObjectPoints | None = None,
     ) -> None:
         """Copies the photos.
 
@@ -32,15 +38,16 @@ class DeviceFeed:
             batch_size: rays a step.
             seed: of the run.
             depths: of the training photos, as far as they are known.
+            sparse: points of the object, at least one.
         """
-        known = depths or unknown_depths()
+        known = depths or unknown_depths(), sparse or no_points()
         self._photos = jax.device_put((training_cameras(scene), scene.rgb, scene.mask, known))
 
         @jax.jit
         def gather(photos: tuple, step: Int[ArrayLike, ""]) -> Batch:
             cameras, rgb, mask, known = photos
             drawn = draw(seed, step, cameras.offsets[-1], batch_size)
-            return batch_of(cameras, drawn, rgb[drawn.positions], mask[drawn.positions], known)
+            return batch_of(cameras, drawn, rgb[drawn.positions], mask[drawn.positions], *known)
 
         self._gather = gather
 
@@ -56,7 +63,12 @@ class HostFeed:
     """Batches from photos that stay on the host; the next is gathered while the step runs."""
 
     def __init__(
-        self, scene: Scene, batch_size: int, seed: int, depths: Depths | None = None
+        self,
+        scene: Scene,
+        batch_size: int,
+        seed: int,
+        depths: Depths | None = None,
+        sparse: ObjectPoints | None = None,
     ) -> None:
         """Gathers nothing yet.
 
@@ -65,14 +77,16 @@ class HostFeed:
             batch_size: rays a step.
             seed: of the run.
             depths: of the training photos, as far as they are known.
+            sparse: points of the object, at least one.
         """
         self._scene = scene
-        cameras, known = jax.device_put((training_cameras(scene), depths or unknown_depths()))
+        known = depths or unknown_depths(), sparse or no_points()
+        cameras, known = jax.device_put((training_cameras(scene), known))
         self._draw: Callable[[np.int32], Draw] = jax.jit(
             lambda step: draw(seed, step, cameras.offsets[-1], batch_size)
         )
         self._batch_of = jax.jit(
-            lambda drawn, rgb, mask: batch_of(cameras, drawn, rgb, mask, known)
+            lambda drawn, rgb, mask: batch_of(cameras, drawn, rgb, mask, *known)
         )
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._next: tuple[int, Future[Batch]] | None = None

@@ -40,7 +40,7 @@ def in_scene_frame(scene: Scene) -> Scene:
     """The scene with its own frame as the world: cameras about the unit sphere."""
     source, frame = scene.source, scene.world_from_scene
     if source.points is not None:
-        points = np.asarray(transform_points(inverse(frame), source.points), np.float64)
-        source = dataclasses.replace(source, points=points)
+        places = np.asarray(transform_points(inverse(frame), source.points.places), np.float64)
+        source = dataclasses.replace(source, points=source.points._replace(places=places))
     own = Similarity(np.array(1.0), np.eye(3), np.zeros(3))
     return scene._replace(world_from_scene=own, source=source)

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jax import Array
-from jaxtyping import Bool, Float, Float64, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
-from neural_sdf.geometry import Similarity
+from neural_sdf.geometry import Similarity, SparsePoints
 
 
 @jax.tree_util.register_static
@@ -27,8 +27,7 @@ class Source:
             said to be on it.
         region: how the region of interest was found, in words.
         reference: signed distance of the true surface in the scene frame, where it is known.
-        points: sparse points of whatever the photos show, in their own world, [N, 3]; None if
-            there are none.
+        points: None if there are none.
     """
 
     names: tuple[str, ...]
@@ -36,7 +35,7 @@ class Source:
     has_masks: bool = True
     region: str = ""
     reference: Callable[[Array], Array] | None = None
-    points: Float64[np.ndarray, "N 3"] | None = dataclasses.field(default=None, compare=False)
+    points: SparsePoints | None = dataclasses.field(default=None, compare=False)
 
 
 class Scene(NamedTuple):

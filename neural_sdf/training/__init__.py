@@ -3,7 +3,7 @@
 from neural_sdf.training.checkpoints import Checkpoints
 from neural_sdf.training.collapse import CollapseWatch, collapse
 from neural_sdf.training.log import MetricLog, Progress
-from neural_sdf.training.losses import COMPARING, GUIDES, LOSSES
+from neural_sdf.training.losses import COMPARING, GUIDES, LOSSES, SPARSE
 from neural_sdf.training.memory import compile_within
 from neural_sdf.training.optimizer import adam_by_part, schedule
 from neural_sdf.training.step import Fault, Model, TrainState, fault_terms, init_state, train_step
@@ -13,6 +13,7 @@ __all__ = [
     "COMPARING",
     "GUIDES",
     "LOSSES",
+    "SPARSE",
     "Checkpoints",
     "CollapseWatch",
     "Fault",

@@ -103,6 +103,16 @@ def agreed(evidence: Evidence) -> Float[Array, ""]:
     return _guiding(evidence) * jnp.mean(wrong)
 
 
+def sparse_points(evidence: Evidence) -> Float[Array, ""]:
+    """Mean of |f| at the object's sparse points, by their weights, as in Geo-NeuS (Fu et al. 2022).
+
+    An L1 norm, which their median error fits and few that are far off cannot bend.
+    """
+    weights = evidence.probes.weights
+    wrong = jnp.sum(weights * jnp.abs(evidence.distances))
+    return _guiding(evidence) * wrong / jnp.maximum(jnp.sum(weights), 1e-6)
+
+
 def in_front(evidence: Evidence) -> Float[Array, ""]:
     """How far hits lie before the end of what is clear, scene units, divided by all rays.
 
@@ -150,9 +160,12 @@ LOSSES = {
     "agreed": Loss(agreed),
     "in_front": Loss(in_front),
     "alike": Loss(alike),
+    "sparse_points": Loss(sparse_points),
 }
 GUIDES = frozenset({"agreed", "in_front"})
 """Losses that compared photos give what they know (`neural_sdf.stereo`)."""
+SPARSE = frozenset({"sparse_points"})
+"""Losses for which a batch holds sparse points of the object."""
 COMPARING = frozenset({"alike"})
 """Losses for which a step compares photos itself, of a `Pyramid`."""
 

@@ -60,9 +60,8 @@ def compare(
     num_levels = len(pyramid.blocks)
     coarse = jnp.floor(num_levels * (1 - share / FINE))
     level = jnp.clip(coarse, 0, num_levels - 1).astype(jnp.int32)
-    first = batch._replace(points=batch.rgb)  # all leaves of one length
     first, rays, depth, normal = jax.tree.map(
-        lambda x: x[: len(batch.view) // SHARE], (first, rays, rendering.depth, rendering.normal)
+        lambda x: x[: len(batch.view) // SHARE], (batch, rays, rendering.depth, rendering.normal)
     )
     side = np.arange(-RADIUS, RADIUS + 1)
     around = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 1, 2)

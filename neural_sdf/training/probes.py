@@ -34,12 +34,14 @@ class Probes(NamedTuple):
         tolerance: how far from it they may be, scene units, [M].
         on_surface: whether photos agree that the surface is there, [M].
         in_clear: whether they agree that nothing is, [M].
+        weights: of sparse points; 0 of all others, [M].
     """
 
     points: Float[Array, "M 3"]
     tolerance: Float[Array, " M"]
     on_surface: Bool[Array, " M"]
     in_clear: Bool[Array, " M"]
+    weights: Float[Array, " M"]
 
 
 def known_along(batch: Batch, rays: Rays) -> Known:
@@ -53,16 +55,16 @@ def probes(batch: Batch, rays: Rays, known: Known) -> Probes:
 
     Point i is of ray i. Of rays that know, every other point goes to the surface and every other
     into the clear, more of them the nearer to its end (density in t as t itself). All others stay
-    where they are, uniform in the cube.
+    where they are, uniform in the cube or sparse points of the object.
     """
     count = len(batch.points)
     origins, directions, surface, tolerance, clear = (x[:count] for x in (*rays, *known))
-    even = jnp.arange(count) % 2 == 0
-    on_surface = even & (surface > 0)
+    even, sparse = jnp.arange(count) % 2 == 0, batch.point_weights > 0
+    on_surface = even & (surface > 0) & ~sparse
     near, _, _ = clip_to_sphere(origins, directions)
-    in_clear = ~even & (clear > near)
+    in_clear = ~even & (clear > near) & ~sparse
     chance = (batch.points[:, 0] + 1) / 2
     t = jnp.where(on_surface, surface, near + jnp.sqrt(chance) * (clear - near))
     moved = (on_surface | in_clear)[:, None]
     points = jnp.where(moved, origins + t[:, None] * directions, batch.points)
-    return Probes(points, tolerance, on_surface, in_clear)
+    return Probes(points, tolerance, on_surface, in_clear, batch.point_weights)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neural_sdf.geometry import transform_points
+from neural_sdf.geometry import SparsePoints, transform_points
 from neural_sdf.masking import MASKING
 from neural_sdf.masking import scenes as module
 from neural_sdf.masking.scenes import with_masks
@@ -102,7 +102,8 @@ def test_hull_is_given_the_objects_points_in_the_frame_of_the_scene(cup, tmp_pat
     ball = np.random.default_rng(0).normal(size=(500, 3))
     ball = 3 * ball / np.linalg.norm(ball, axis=1, keepdims=True) + [0.0, 0.0, 3.4]
     far = np.random.default_rng(1).uniform(60, 70, (80, 3))
-    source = dataclasses.replace(bare.source, points=np.concatenate([ball, far]))
+    points = SparsePoints(np.concatenate([ball, far]), np.zeros(580))
+    source = dataclasses.replace(bare.source, points=points)
     MASKING["hull"](bare._replace(source=source))
     world = transform_points(bare.world_from_scene, given[0])
     assert len(world) > 450

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from neural_sdf.geometry import SparsePoints
 from neural_sdf.mistake import Mistake
 from neural_sdf.motion import from_photos as module
 from neural_sdf.motion.from_photos import upright
@@ -73,13 +74,13 @@ def test_a_first_camera_that_looks_straight_down_is_no_obstacle(cup):
 def test_points_stay_with_the_cameras_in_every_frame(cup):
     """Seen from the first camera they are where they were, but for the scale."""
     points = np.random.default_rng(0).normal(size=(20, 3))
-    source = dataclasses.replace(cup.source, points=points)
+    source = dataclasses.replace(cup.source, points=SparsePoints(points, np.zeros(20)))
     scene = cup._replace(source=source)
     scale, world = float(cup.world_from_scene.scale), world_from_camera(cup)[0]
     seen = (points - world[:3, 3]) @ world[:3, :3]
     for moved in (in_scene_frame(scene), upright(in_scene_frame(scene))):
         pose = world_from_camera(moved)[0]
-        there = (moved.source.points - pose[:3, 3]) @ pose[:3, :3]
+        there = (moved.source.points.places - pose[:3, 3]) @ pose[:3, :3]
         np.testing.assert_allclose(scale * there, seen, atol=1e-9)
 
 

@@ -62,9 +62,12 @@ def test_a_lens_a_region_and_a_test_split_survive(transforms_folder, edit_json, 
 
 def test_sparse_points_survive(tmp_path):
     layouts.write_colmap_text(tmp_path / "set", layouts.take_photos())
-    (tmp_path / "set/sparse/0/points3D.txt").write_text("7 0.1 -2.5 3e-3 9 9 9 0.5\n")
+    points = "7 0.1 -2.5 3e-3 9 9 9 0.5 1 2 3 4 5 6 7 8\n8 1 2 3 9 9 9 -1\n"
+    (tmp_path / "set/sparse/0/points3D.txt").write_text(points)
     made = prepare_dataset(tmp_path / "set", tmp_path / "datasets")
-    np.testing.assert_array_equal(read_dataset(made, "").points, [[0.1, -2.5, 3e-3]])
+    places, errors = read_dataset(made, "").points
+    np.testing.assert_array_equal(places, [[0.1, -2.5, 3e-3], [1, 2, 3]])
+    np.testing.assert_array_equal(errors, [0.25, np.nan])
 
 
 def test_masks_of_either_polarity_become_bright_on_the_object(idr_folder, tmp_path):

@@ -9,6 +9,7 @@ from neural_sdf.scenes import (
 )
 from neural_sdf.scenes.batch import batch_of, draw, training_cameras
 from neural_sdf.scenes.depths import unknown_depths
+from neural_sdf.scenes.sparse import ObjectPoints, no_points
 
 
 @pytest.fixture
@@ -16,10 +17,10 @@ def scene(mixed_sizes):
     return mixed_sizes
 
 
-def batch_at(scene, positions, seed=0, step=0):
+def batch_at(scene, positions, seed=0, step=0, sparse=no_points()):  # noqa: B008
     drawn = draw(seed, step, 39, len(positions))._replace(positions=positions)
     pixels = scene.rgb[positions], scene.mask[positions]
-    return batch_of(training_cameras(scene), drawn, *pixels, unknown_depths())
+    return batch_of(training_cameras(scene), drawn, *pixels, unknown_depths(), sparse)
 
 
 def drawn_batch(scene, size, seed=0, step=0):
@@ -56,6 +57,19 @@ def _plain(batch):
 def test_no_two_rays_of_a_batch_share_a_key(scene):
     keys = np.asarray(jax.random.key_data(drawn_batch(scene, 512).keys))
     assert len(np.unique(keys, axis=0)) == 512
+
+
+def test_one_point_in_eight_is_a_sparse_point_with_its_weight(scene):
+    known = ObjectPoints(np.full((3, 3), [[2], [3], [4]]), np.ones(3), np.array([0.5, 1, 1.5]))
+    positions = draw(0, 0, 39, 8000).positions
+    chance, batch = (batch_at(scene, positions, sparse=x) for x in (no_points(), known))
+    sparse = np.arange(4000) % 8 == 0
+    assert not chance.point_weights.any()
+    np.testing.assert_array_equal(batch.points[~sparse], chance.points[~sparse])
+    np.testing.assert_array_equal(batch.point_weights > 0, sparse)
+    np.testing.assert_array_equal(batch.point_weights[sparse] * 2 + 1, batch.points[sparse, 0])
+    shares = np.unique(batch.points[sparse, 0], return_counts=True)[1] / 500
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.06)
 
 
 def test_points_fill_the_cube_evenly(scene):

@@ -23,6 +23,7 @@ def evidence_of(
     gradients,
     distances=(0.0, 0.0),
     clear=0.0,
+    weights=(0.0, 0.0),
     correlation=(1.0,) * 5,
 ) -> Evidence:
     """Of rays along z from the origin, which hit at depth 1 what faces them.
@@ -53,6 +54,7 @@ def evidence_of(
         tolerance=jnp.zeros(n),
         clear=jnp.zeros(n),
         points=jnp.zeros((n // 2, 3)),
+        point_weights=jnp.zeros(n // 2),
         keys=jax.random.split(jax.random.key(0), n),
     )
     along = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (n, 1))
@@ -68,6 +70,7 @@ def evidence_of(
             tolerance=jnp.full(2, 0.1),
             on_surface=jnp.array([True, False]),
             in_clear=jnp.array([False, True]),
+            weights=jnp.asarray(weights, jnp.float32),
         ),
         distances=jnp.asarray(distances, jnp.float32),
         compared=Compared(
@@ -88,6 +91,7 @@ def mixed() -> Evidence:
         distance_min=[0.0, -0.01, 0.02, 0.04],
         gradients=[[3.0, 0.0, 4.0], [0.0, 0.5, 0.0]],
         distances=[-0.3, -0.5],
+        weights=[1.0, 3.0],
         clear=1.75,
         correlation=[-0.5, 0.75, 0.25, 0.5, 1.0],
     )
@@ -107,6 +111,7 @@ BY_HAND = {
     )
     / (4 * SHARPNESS),
     "agreed": (0.3 - 0.1 + 0.5) / 2,
+    "sparse_points": (0.3 + 3 * 0.5) / (1 + 3),
     "in_front": (1.75 - 1 - 0.1) / 4,  # of the one ray that hits and should
     "alike": (0.25 + 0.5 + 0.75) / 3 / 2,  # of that ray's three most alike; two are compared
 }

@@ -128,7 +128,7 @@ def test_gradients_by_shape_pose_and_intrinsics_are_those_of_finite_differences(
     batch, pyramid = jax.tree.map(double, (batch, pyramid))
 
     batch = jax.tree.map(lambda x: x[:512], batch._replace(points=batch.rgb))
-    batch = batch._replace(points=batch.points[:256])
+    batch = batch._replace(points=batch.points[:256], point_weights=batch.point_weights[:256])
 
     def costs(x):
         """1 − correlation with the first two neighbours, by radius, pose (6), focal and centre."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from neural_sdf.geometry import Similarity
+from neural_sdf.geometry import Similarity, SparsePoints
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.findings import Finding, names
 from neural_sdf.photos.files.lens_models import Lens, OpenCV
@@ -119,15 +119,14 @@ class Capture(NamedTuple):
         views: in file order, which `data.holdout_*` counts from 0.
         world_from_scene: takes the unit sphere to the region of interest, None where the layout
             does not say.
-        points: sparse points of the surface in world units, as structure from motion leaves them,
-            [N, 3]; None where the layout has none.
+        points: sparse points; None where the layout has none.
         findings: what the reader decided that the files left open.
         left_out: photos with cameras that the layout keeps from training and from testing.
     """
 
     views: tuple[View, ...]
     world_from_scene: Similarity | None = None
-    points: Float64[np.ndarray, "N 3"] | None = None
+    points: SparsePoints | None = None
     findings: tuple[Finding, ...] = ()
     left_out: frozenset[Path] = frozenset()
 

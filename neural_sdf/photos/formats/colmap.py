@@ -7,6 +7,7 @@ Newer files beside them (rigs, frames) say nothing more and are not read.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -199,8 +200,11 @@ def write_colmap(folder: Path, capture: Capture) -> None:
             cameras.append(f"{ids[key]} {_camera_line(view)}\n")
         name = image_path(view.image).relative_to(photos).as_posix()
         images.append(f"{i} {_pose_line(view)} {ids[key]} {name}\n\n")
-    points = [] if capture.points is None else capture.points.tolist()
-    lines = [f"{i} {_spelled(point)} 128 128 128 0\n" for i, point in enumerate(points, start=1)]
+    places, errors = capture.points or (np.zeros((0, 3)), np.zeros(0))
+    lines = [  # without the photos that see a point, whose share of its error is in it
+        f"{i} {_spelled(place)} 128 128 128 {_spelled([-1.0 if math.isnan(error) else error])}\n"
+        for i, (place, error) in enumerate(zip(places.tolist(), errors.tolist(), strict=True), 1)
+    ]
     model.mkdir(parents=True, exist_ok=True)
     for name, head, body in (
         ("cameras", "ID MODEL WIDTH HEIGHT PARAMS", cameras),

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float64
-
+from neural_sdf.geometry import SparsePoints
 from neural_sdf.photos.files.folder import MOST_MODEL_BYTES, read_bytes, unreadable
 from neural_sdf.photos.formats.colmap_entries import (
     EXPECTED,
@@ -19,7 +16,7 @@ from neural_sdf.photos.formats.colmap_entries import (
     camera_entry,
     image_entry,
     num_params,
-    point_array,
+    sparse_points,
 )
 from neural_sdf.photos.formats.entries import finite
 
@@ -64,20 +61,22 @@ def images_binary(path: Path) -> Iterator[Image]:
     _refuse_rest(stream, path)
 
 
-def points_binary(path: Path) -> Float64[np.ndarray, "N 3"] | None:
+def points_binary(path: Path) -> SparsePoints | None:
     """The points; None if there are none.
 
     Raises:
         Mistake: if the file is not as COLMAP writes it.
     """
     stream = io.BytesIO(read_bytes(path, EXPECTED, MOST_MODEL_BYTES))
-    coordinates = array("d")
-    for _ in range(_count(stream, 51, path)):
-        entry = _unpack(stream, "Q3d3BdQ", path)
-        coordinates.extend(entry[1:4])
-        _skip(stream, 8 * entry[-1], path)  # the images that see it
-    _refuse_rest(stream, path)
-    return point_array(coordinates, path)
+
+    def entries() -> Iterator[tuple[tuple[float, ...], float, int]]:
+        for _ in range(_count(stream, 51, path)):
+            _, *place, _, _, _, error, views = _unpack(stream, "Q3d3BdQ", path)
+            _skip(stream, 8 * views, path)  # the images that see it
+            yield tuple(place), error, views
+        _refuse_rest(stream, path)
+
+    return sparse_points(entries(), path)
 
 
 def _left(stream: io.BytesIO) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
+from neural_sdf.geometry import SparsePoints
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import pose_from_extrinsics
 from neural_sdf.photos.files.folder import LARGEST
@@ -145,13 +147,24 @@ def image_entry(
     return Image(origin, pose, camera, name, float(length))
 
 
-def point_array(coordinates: array, path: Path) -> Float64[np.ndarray, "N 3"] | None:
-    """The points of a flat array; None if there are none.
+def sparse_points(
+    entries: Iterable[tuple[Iterable[float], float, int]], path: Path
+) -> SparsePoints | None:
+    """The points of a file; None if there are none.
+
+    Args:
+        entries: of each point its place, its mean reprojection error in pixels, and the number of
+            photos that see it. COLMAP writes -1 for an error that it does not know.
+        path: of the file.
 
     Raises:
         Mistake: if one is not finite.
     """
-    points = np.array(coordinates, np.float64).reshape(-1, 3)
-    if not (np.abs(points) <= LARGEST).all():
+    coordinates, errors = array("d"), array("d")
+    for place, error, views in entries:
+        coordinates.extend(place)
+        errors.append(error / max(views, 1) ** 0.5 if error >= 0 else math.nan)
+    places = np.array(coordinates, np.float64).reshape(-1, 3)
+    if not (np.abs(places) <= LARGEST).all():
         raise Mistake(f"{path} has a point that is not finite; expected numbers; remove it")
-    return points if len(points) else None
+    return SparsePoints(places, np.array(errors, np.float64)) if len(places) else None

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float64
-
+from neural_sdf.geometry import SparsePoints
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.folder import MOST_MODEL_BYTES
 from neural_sdf.photos.formats.colmap_entries import (
@@ -18,7 +15,7 @@ from neural_sdf.photos.formats.colmap_entries import (
     camera_entry,
     image_entry,
     num_params,
-    point_array,
+    sparse_points,
 )
 from neural_sdf.photos.formats.entries import numbers, text_lines, whole_number
 
@@ -86,14 +83,20 @@ def _is_observations(line: str) -> bool:
     return not words or (len(words) >= 3 and words[-1].lstrip("-").isdecimal() and not is_image)
 
 
-def points_text(path: Path) -> Float64[np.ndarray, "N 3"] | None:
+def points_text(path: Path) -> SparsePoints | None:
     """The points; None if there are none.
 
     Raises:
         Mistake: if the file is not as COLMAP writes it.
     """
-    coordinates = array("d")
-    for line_number, line in _entries(path):
-        where = f"line {line_number} of {path}"
-        coordinates.extend(numbers(line.split(None, 4)[1:4], 3, where).tolist())
-    return point_array(coordinates, path)
+
+    def entries() -> Iterator[tuple[list[float], float, int]]:
+        for line_number, line in _entries(path):
+            where = f"line {line_number} of {path}"
+            place = numbers(line.split(None, 4)[1:4], 3, where).tolist()
+            # X Y Z, a colour, the error, and two numbers of each photo; other tools end earlier.
+            rest = line.split()[4:]
+            known = len(rest) > 3
+            yield place, numbers(rest[3:4], 1, where)[0] if known else -1.0, len(rest[4:]) // 2
+
+    return sparse_points(entries(), path)

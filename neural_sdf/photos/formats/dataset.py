@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neural_sdf.geometry import Similarity
+from neural_sdf.geometry import Similarity, SparsePoints
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import Capture, Format, Stored, View
 from neural_sdf.photos.files.folder import MOST_MODEL_BYTES, read_bytes, unreadable
@@ -56,14 +57,16 @@ def read_dataset(folder: Path, cameras: str) -> Capture:
         ]
         metadata = dict(builder.info.metadata or {})
         views = [_view(record) for record in sorted(records, key=lambda record: record["view_id"])]
-        points = np.array(metadata["points"], np.float64).reshape(-1, 3)
+        places = np.array(metadata["points"], np.float64).reshape(-1, 3)
+        errors = metadata.get("point_errors", [-1.0] * len(places))  # in those of today
+        points = SparsePoints(places, np.array([math.nan if x < 0 else x for x in errors]))
         frame = metadata["world_from_scene"]
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise unreadable(folder / INFO, error, EXPECTED) from error
     return Capture(
         tuple(views),
         None if frame is None else Similarity(*(np.array(part, np.float64) for part in frame)),
-        points if len(points) else None,
+        points if len(places) else None,
     )
 
 

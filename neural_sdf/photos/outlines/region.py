@@ -116,8 +116,8 @@ def find_region(
     elif masks is not None:
         hull = region_of_interest(masks, intrinsics, world_from_camera)
         found = Region(_sphere(*hull), BY_HULL)
-    elif capture.points is not None and len(capture.points):
-        found = Region(_sphere(*_about_points(capture.points, world_from_camera)), BY_POINTS)
+    elif capture.points is not None and len(capture.points.places):
+        found = Region(_sphere(*_about_points(capture.points.places, world_from_camera)), BY_POINTS)
     else:
         view = common_view(intrinsics, world_from_camera, sizes)
         found = Region(_sphere(*view), BY_VIEW)

@@ -1,10 +1,12 @@
 import struct
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from neural_sdf.geometry import SparsePoints
 from neural_sdf.photos.files.capture import Capture, View
 from neural_sdf.photos.files.lens_models import OpenCV
 from neural_sdf.photos.formats import FORMATS
@@ -82,8 +84,14 @@ def test_the_cameras_that_were_written_are_read(ball, scene, kind):
         np.testing.assert_allclose(view.world_from_camera, pose, atol=1e-9)
         assert view.size == (HEIGHT, WIDTH)
         assert view.lens is None and view.mask is None
-    np.testing.assert_array_equal(capture.points, POINTS)
+    np.testing.assert_array_equal(capture.points.places, POINTS)
     assert capture.world_from_scene is None
+
+
+def test_errors_of_points_shrink_with_the_photos_that_see_them(scene):
+    for kind, views in (("text", [2, 2]), ("binary", [1, 1])):
+        errors = read_colmap(scene(kind)[0], "").points.errors
+        np.testing.assert_allclose(errors, 0.5 / np.sqrt(views))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -331,10 +339,11 @@ def test_what_is_written_is_read_again(ball, tmp_path):
     views[1] = views[1]._replace(lens=OpenCV(0.1, 0.2, 0.3, 0.4))
     views[2] = views[2]._replace(lens=OpenCV(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1 / 3))
     views[3] = views[3]._replace(size=(100, 80), intrinsics=ball.intrinsics * [[np.pi], [1], [1]])
-    points = np.random.default_rng(0).normal(size=(5, 3))
+    places = np.random.default_rng(0).normal(size=(5, 3))
+    points = SparsePoints(places, np.array([0.1, 1 / 3, np.nan, 0, 7]))
     write_colmap(tmp_path, Capture(tuple(views), points=points))
     again = read_colmap(tmp_path, "")
-    np.testing.assert_array_equal(again.points, points)
+    jax.tree.map(np.testing.assert_array_equal, again.points, points)
     for view, written in zip(again.views, views, strict=True):
         np.testing.assert_array_equal(view.intrinsics, written.intrinsics)
         np.testing.assert_allclose(

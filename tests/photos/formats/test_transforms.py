@@ -1,9 +1,11 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
+from neural_sdf.geometry import SparsePoints
 from neural_sdf.photos.doctor import inspect_scene
 from neural_sdf.photos.files.lens_models import Fisheye, OpenCV, Polynomial
 from neural_sdf.photos.formats.transforms import is_transforms, read_transforms, write_transforms
@@ -52,9 +54,10 @@ POINTS = np.random.default_rng(0).normal(size=(50, 3)) + FAR
 
 def test_points_that_were_written_are_read(transforms_folder):
     capture = read_transforms(transforms_folder, "")
-    write_transforms(transforms_folder, capture._replace(points=POINTS))
+    points = SparsePoints(POINTS, np.where(np.arange(50) % 2, np.nan, np.linspace(0, 1, 50)))
+    write_transforms(transforms_folder, capture._replace(points=points))
     again = read_transforms(transforms_folder, "")
-    np.testing.assert_array_equal(again.points, POINTS)
+    jax.tree.map(np.testing.assert_array_equal, again.points, points)
     assert capture.points is None and again.findings == ()
 
 
@@ -65,8 +68,9 @@ def test_points_may_be_text_with_colours_as_nerfstudio_writes_them(transforms_fo
     (transforms_folder / "sparse_pc.ply").write_text(head + "1 2 3 9 9 9\n-4 5 0.5 9 9 9\n")
     name = {"ply_file_path": "./sparse_pc.ply"}
     edit_json(transforms_folder / "transforms.json", lambda d: d.update(name))
-    points = read_transforms(transforms_folder, "").points
-    np.testing.assert_array_equal(points, [[1, 2, 3], [-4, 5, 0.5]])
+    places, errors = read_transforms(transforms_folder, "").points
+    np.testing.assert_array_equal(places, [[1, 2, 3], [-4, 5, 0.5]])
+    assert np.isnan(errors).all()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from neural_sdf.geometry import Similarity
+from neural_sdf.geometry import Similarity, SparsePoints
 from neural_sdf.photos import load_scene, write_scene
 from neural_sdf.photos.files.capture import Capture
 from neural_sdf.photos.outlines.region import (
@@ -52,6 +52,10 @@ def ball_points(count=400) -> np.ndarray:
     return MIDDLE + BALL * directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
+def sparse(places) -> SparsePoints:
+    return SparsePoints(np.asarray(places), np.full(len(places), np.nan))
+
+
 def find(folder, capture=Capture(()), masks=None, poses=None, centre=None, radius=None, size=SIZE):  # noqa: B008
     poses = ring() if poses is None else poses
     intrinsics, sizes = np.tile(K, (len(poses), 1, 1)), np.full((len(poses), 2), size)
@@ -67,7 +71,7 @@ def sphere(region) -> tuple[list[float], float]:
 def test_each_source_is_asked_where_all_before_it_are_silent(tmp_path):
     """With one taken away after the other, from a set that has them all."""
     own = Similarity(np.array(7.0), TURN, np.array([4.0, 5, 6]))
-    capture = Capture((), own, ball_points())
+    capture = Capture((), own, sparse(ball_points()))
     (tmp_path / FILE).write_text(json.dumps({"centre": [1, 2, 3], "radius": 9}))
     both = {"centre": (0.5, 0.25, 0.125), "radius": 8.0}
 
@@ -107,7 +111,7 @@ def test_the_region_by_points_is_the_object_and_not_its_table(tmp_path):
     table = MIDDLE + rng.uniform([-2, -2, -1.01 * BALL], [2, 2, -0.99 * BALL], (4000, 3))
     points = np.concatenate([ball_points(), table])
     centre, radius = sphere(
-        find(tmp_path, Capture((), None, points), poses=ring(heights=(0.3, 0.6)))
+        find(tmp_path, Capture((), None, sparse(points)), poses=ring(heights=(0.3, 0.6)))
     )
     np.testing.assert_allclose(centre, MIDDLE, atol=0.2)
     assert 0.9 * BALL < radius < 1.25 * BALL
@@ -115,7 +119,8 @@ def test_the_region_by_points_is_the_object_and_not_its_table(tmp_path):
 
 def test_without_points_the_common_view_is_asked(tmp_path):
     for points in (None, np.empty((0, 3))):
-        assert find(tmp_path, Capture((), None, points)).found_by == "the cameras' common view"
+        capture = Capture((), None, None if points is None else sparse(points))
+        assert find(tmp_path, capture).found_by == "the cameras' common view"
 
 
 @pytest.mark.parametrize("given", [{"centre": (1.0, 1.5, 2.5)}, {"radius": 0.75}])
@@ -285,9 +290,9 @@ def test_points_far_off_do_not_widen_the_region(tmp_path):
     far = MIDDLE + 1e4 * rng.normal(size=(200, 3))
     one_side = MIDDLE + [2.5, 0, 0] + 0.1 * rng.normal(size=(5, 3))
     infinite = np.array([[np.inf, 0, 0], [0, np.nan, 0], [1e30, 1e30, -1e30]])
-    alone = find(tmp_path, Capture((), None, ball_points()))
+    alone = find(tmp_path, Capture((), None, sparse(ball_points())))
     for outliers in (near, far, one_side, infinite):
-        found = find(tmp_path, Capture((), None, np.concatenate([ball_points(), outliers])))
+        found = find(tmp_path, Capture((), None, sparse([*ball_points(), *outliers])))
         assert found.found_by == "sparse points"
         centre, radius = sphere(found)
         assert np.linalg.norm(centre - MIDDLE) < 0.15 * BALL
@@ -298,7 +303,7 @@ def test_points_far_off_do_not_widen_the_region(tmp_path):
 def test_few_points_near_the_middle_are_not_asked(tmp_path):
     """All others lie behind the cameras: half their distance is as good a guess as any."""
     points = np.concatenate([ball_points(5), MIDDLE + [[100.0, 0, 0]] * 50])
-    centre, radius = sphere(find(tmp_path, Capture((), None, points)))
+    centre, radius = sphere(find(tmp_path, Capture((), None, sparse(points))))
     np.testing.assert_allclose(centre, MIDDLE, atol=1e-9)
     assert radius == pytest.approx(0.5 * DISTANCE)
 
