@@ -88,7 +88,7 @@ def build(config: Config) -> Run:
         renderer=rough,
         cameras=chosen(CAMERAS, settings.cameras, "train.cameras")(),
         schedules=schedules,
-        optimizer=adam_by_part(schedules),
+        optimizer=adam_by_part(schedules, field.painted, settings.weight_decay),
     )
     step = train_step(
         model,
@@ -233,7 +233,7 @@ def _check_numbers(settings: Config) -> None:
                 f"train {name} is {settings[name]}; expected at least 1 and less than 2^31",
                 setting=name,
             )
-    numbers = {name: settings[name] for name in ("learning_rate", "warmup")}
+    numbers = {name: settings[name] for name in ("learning_rate", "warmup", "weight_decay")}
     numbers |= {f"weights.{name}": weight for name, weight in settings.weights.items()}
     for name, value in numbers.items():
         if not (isinstance(value, int | float) and 0 <= value < LARGEST):  # NaN is not

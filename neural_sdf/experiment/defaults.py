@@ -52,6 +52,7 @@ def defaults() -> ConfigDict:
             batch_size=1024,  # rays a step
             learning_rate=2e-3,  # the highest, after the warm-up
             warmup=100,  # steps of the rise to it
+            weight_decay=0.0,  # of what colour alone stores of places, in units of the rate
             decay="cosine",  # of the rate to the end; or "halving", at 1/2 and 3/4 of the steps
             render=dict(dmin=1e-2, max_steps=40),  # laid over `render` in training: coarse, fast
             cameras=dict(name="given"),  # as the photos' files say

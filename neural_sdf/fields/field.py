@@ -15,6 +15,10 @@ def _unchanged(updates: Any, share: Array) -> Any:
     return updates
 
 
+def _none(params: Any) -> Any:
+    return jax.tree.map(lambda _: False, params)
+
+
 class Field(NamedTuple):
     """A learned shape and its colour, as a tuple of pure functions of (params, ...).
 
@@ -32,6 +36,8 @@ class Field(NamedTuple):
             need not be remembered by a checkpoint.
         window: (params, share of the run in [0, 1], []) -> params as the other functions take them:
             what of them acts already; all of it at a share of 1.
+        painted: params -> a tree of booleans: which of them store, place by place, what colour
+            alone reads. Weight decay acts on those.
     """
 
     init: Callable[[Array], Any]
@@ -40,6 +46,7 @@ class Field(NamedTuple):
     radiance: Callable[[Any, Array, Array, Array, Array], Array]
     anneal: Callable[[Any, Array], Any] = _unchanged
     window: Callable[[Any, Array], Any] | None = None
+    painted: Callable[[Any], Any] = _none
 
     def at(self, share: Array) -> Field:
         """The field as it acts when a share of the run in [0, 1] is done, [].

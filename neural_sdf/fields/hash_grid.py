@@ -124,7 +124,8 @@ def hash_grid(
         return Network(geometry, appearance)
 
     field = field_from_module(build)
-    return field._replace(anneal=functools.partial(_annealed, grid, radiance_grid))
+    field = field._replace(anneal=functools.partial(_annealed, grid, radiance_grid))
+    return field if radiance_grid is None else field._replace(painted=_painted)
 
 
 def _grid(prefix: str, num_levels: int, coarsest: int, finest: int, table_size: int) -> Grid:
@@ -149,6 +150,13 @@ def _annealed(shape: Grid, colour: Grid | None, updates: Any, share: Array) -> A
     if colour is not None:
         _open(updates["appearance"]["place"], colour, share)
     return updates
+
+
+def _painted(params: Any) -> Any:
+    """The table of the colour's own grid."""
+    chosen = jax.tree.map(lambda _: False, params)
+    chosen["appearance"]["place"]["table"] = True
+    return chosen
 
 
 def _open(encoding: dict[str, Array], grid: Grid, share: Array) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax
@@ -43,10 +43,21 @@ def schedule(
     return optax.join_schedules([rising, falling], [warmup])
 
 
-def adam_by_part(schedules: Mapping[str, optax.Schedule]) -> optax.GradientTransformation:
+def adam_by_part(
+    schedules: Mapping[str, optax.Schedule],
+    painted: Callable[[Any], Any] | None = None,
+    weight_decay: float = 0.0,
+) -> optax.GradientTransformation:
     """Adam for params {part: tree}, each part by its own schedule.
 
     The moments are one flat vector each: of many small arrays each would be a program to compile.
+
+    Args:
+        schedules: of the learning rate of each part.
+        painted: of the part "field", as in `Field`.
+        weight_decay: of those, decoupled (AdamW, Loshchilov and Hutter 2019): a step shrinks them
+            by so much times the learning rate. On what colour alone stores, as in PermutoSDF
+            (Rosu and Behnke 2023), it leaves to the shape what the shape can explain.
     """
 
     def labels(params: dict[str, Any]) -> dict[str, Any]:
@@ -55,4 +66,12 @@ def adam_by_part(schedules: Mapping[str, optax.Schedule]) -> optax.GradientTrans
     rates: dict[Hashable, Any] = {
         part: optax.scale_by_learning_rate(rate) for part, rate in schedules.items()
     }
-    return optax.chain(optax.flatten(optax.scale_by_adam()), optax.partition(rates, labels))
+    steps: list[optax.GradientTransformation] = [optax.flatten(optax.scale_by_adam())]
+    if painted is not None and weight_decay:
+
+        def decayed(params: dict[str, Any]) -> dict[str, Any]:
+            none = {part: jax.tree.map(lambda _: False, params[part]) for part in params}
+            return {**none, "field": painted(params["field"])}
+
+        steps.append(optax.add_decayed_weights(weight_decay, decayed))
+    return optax.chain(*steps, optax.partition(rates, labels))

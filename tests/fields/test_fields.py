@@ -200,6 +200,8 @@ def test_grid_of_colour_changes_colour_alone():
     params = field.init(jax.random.key(0))
     points, directions = unit(jax.random.key(1), 64) / 2, unit(jax.random.key(2), 64)
     table = params["appearance"]["place"]["table"]
+    painted = field.painted(params)
+    assert painted["appearance"]["place"]["table"] and sum(jax.tree.leaves(painted)) == 1
     marked = jax.tree.map(lambda x: x, params)
     marked["appearance"]["place"]["table"] = jax.random.normal(jax.random.key(3), table.shape)
     before, after = field.surface(params, points), field.surface(marked, points)

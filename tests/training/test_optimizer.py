@@ -66,3 +66,15 @@ def test_part_that_learns_nothing_costs_nothing():
         {"field": jnp.ones(3), "renderer": {}}
     )
     assert sum(x.size for x in jax.tree.leaves(state) if x.ndim) == 6  # two moments of the field
+
+
+def test_weight_decay_acts_on_what_is_painted_alone():
+    params = {"field": {"shape": jnp.ones(2), "paint": jnp.ones(3)}, "cameras": jnp.ones(1)}
+    painted = lambda field: {"shape": False, "paint": True}
+    rates = {"field": lambda step: 0.1, "cameras": lambda step: 0.1}
+    optimizer = adam_by_part(rates, painted, weight_decay=0.5)
+    still = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(still, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["field"]["paint"], -0.05, rtol=1e-6)
+    assert not updates["field"]["shape"].any() and not updates["cameras"].any()
+    assert len(optimizer.init(params)) > len(adam_by_part(rates, painted).init(params))
