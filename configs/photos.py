@@ -37,6 +37,18 @@ def get_config() -> ConfigDict:
                 radiance_finest=512,
                 radiance_table_size=2**16,
             ),
-            train=dict(steps=8000),
+            train=dict(
+                steps=6000,
+                weight_decay=1.0,
+                weights=dict(
+                    colour=1.0,
+                    eikonal=0.1,
+                    mask=30.0,
+                    agreed=5.0,  # this and those below: what photos tell of each other
+                    in_front=10.0,
+                    alike=1.0,
+                    sparse_points=1.0,
+                ),
+            ),
         )
     )

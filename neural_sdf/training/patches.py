@@ -17,8 +17,10 @@ from neural_sdf.scenes import Batch, Pyramid
 
 SHARE = 4  # one ray in so many is compared
 RADIUS = 1  # of a patch, pixels of a level
-NOISE = 3 * 0.03**2  # variance of a patch's colours that says nothing, summed over channels
-FACING = 0.15  # least cosine between the normal and a line along which a photo is compared
+NOISE = 3 * 0.02**2  # variance of a patch's colours that says nothing, summed over channels
+# Least cosine between the normal and a line along which a photo is compared. Beyond, a patch spans
+# so much of a round thing that no plane fits it, and limbs are eaten.
+FACING = 0.5
 FINE = 0.5  # share of the run after which photos are compared at their own size
 
 
