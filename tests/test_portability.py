@@ -8,7 +8,7 @@ import pytest
 from jax import export as jax_export
 from jax.experimental import io_callback
 
-from neural_sdf.experiment.build import build
+from neural_sdf.experiment.build import build, compared_shapes
 from neural_sdf.export import grid_values
 from neural_sdf.geometry import Rays
 from neural_sdf.light import cornell, path_trace
@@ -36,8 +36,9 @@ def callbacks(module: str) -> list[str]:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_training_step_lowers_for_accelerators(path):
-    run = build(config_of(path.stem))
-    assert not callbacks(module_text(run.step, run.shapes(2), batch_shapes(64)))
+    config = config_of(path.stem)
+    run, photos = build(config), compared_shapes(config, 8 * 4 * 64 * 64, 8)
+    assert not callbacks(module_text(run.step, run.shapes(2), batch_shapes(64), photos))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

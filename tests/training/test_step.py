@@ -324,8 +324,9 @@ def test_gradient_of_the_step_reaches_the_cameras_as_finite_differences_do(spher
     model = model._replace(optimizer=optax.sgd(1.0))
     batch = DeviceFeed(scene, 256, 0)(0)
     inside = np.flatnonzero(np.linalg.norm(np.asarray(batch.pixels) - 8, axis=-1) < 3.4)[:24]
+    points = slice(len(inside) // 2)
     batch = jax.tree.map(lambda x: x[inside[: len(inside) // 2 * 2]], batch)._replace(
-        points=batch.points[: len(inside) // 2]
+        points=batch.points[points], point_weights=batch.point_weights[points]
     )
     double = lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x
     batch, state = jax.tree.map(double, (batch, start_of(model)))
