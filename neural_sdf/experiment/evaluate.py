@@ -18,7 +18,7 @@ from neural_sdf.evaluation import (
 from neural_sdf.experiment.export import foretell_memory
 from neural_sdf.experiment.photos import load_in_frame
 from neural_sdf.experiment.workdir import load_trained
-from neural_sdf.export import extract_mesh, read_mesh, to_world
+from neural_sdf.export import extract_mesh, fill_cavities, read_mesh, to_world
 from neural_sdf.launch import check_backend
 from neural_sdf.machine.files import write_json
 from neural_sdf.machine.memory import available_memory
@@ -98,7 +98,7 @@ def evaluate(
         truth = to_world(exact, scene.world_from_scene)
     if truth is not None:
         mesh = extract_mesh(trained.field.sdf, trained.params["field"], resolution=resolution)
-        mesh = to_world(mesh, trained.world_from_scene)
+        mesh = to_world(fill_cavities(mesh)[0], trained.world_from_scene)
         metrics |= compare_meshes(mesh, truth)._asdict()
         doubt_frame(mesh, truth)
     write_json(folder / "metrics.json", metrics)

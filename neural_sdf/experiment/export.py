@@ -19,6 +19,7 @@ from neural_sdf.export import (
     colour_vertices,
     describe,
     extract_mesh,
+    fill_cavities,
     mesh_memory,
     read_mesh,
     require_memory,
@@ -63,7 +64,9 @@ def export_mesh(
         return field.radiance(params, points, gradients, -gradients / lengths, features)
 
     foretell_memory(field.sdf, params, resolution)
-    mesh = extract_mesh(field.sdf, params, resolution=resolution)
+    mesh, num_cavities = fill_cavities(extract_mesh(field.sdf, params, resolution=resolution))
+    if num_cavities:
+        print(f"cavities closed on all sides, which no photo shows, are filled: {num_cavities}")
     mesh = colour_vertices(mesh, functools.partial(shade, params))
     on_sphere = share_on_sphere(mesh)
     mesh = to_world(mesh, trained.world_from_scene)

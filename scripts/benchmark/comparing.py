@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from measure import Row, alternating_times, compare, ratio
-from next_step import NextStep, compiled_step
+from next_step import NextStep, compiled_step, next_step
 
 from neural_sdf.experiment.build import loss_weights
 from neural_sdf.stereo import photo_pyramid, pyramid_shapes
@@ -13,7 +13,8 @@ from neural_sdf.training import COMPARING
 
 
 def comparing_times(now: NextStep) -> list[Row]:
-    """The step with the run's other losses, without and with those of `COMPARING`."""
+    """The run's own step and batch with its other losses, without and with those of `COMPARING`."""
+    now = next_step(now.trained, now.scene, now.trained.config.train.batch_size)
     scene = now.scene
     shapes = pyramid_shapes(len(scene.rgb), int(scene.num_train), float("inf"))
     weights = loss_weights(now.trained.config.train)
