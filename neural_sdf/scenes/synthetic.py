@@ -42,6 +42,7 @@ class Shoot(NamedTuple):
         size: (height, width) of the photos, pixels.
         paint: colour of the surface from points and normals, both [N, 3], scene frame.
         shape: signed distances [N] of points [N, 3], or lower bounds of them, scene units.
+        crowding: how much denser cameras are before it (towards -y) than behind; 0 is evenly.
     """
 
     num_views: int
@@ -49,6 +50,7 @@ class Shoot(NamedTuple):
     size: tuple[int, int]
     paint: Paint
     shape: Shape = cup
+    crowding: float = 0.0
 
 
 def synthetic_scene(shoot: Shoot) -> Scene:
@@ -57,14 +59,15 @@ def synthetic_scene(shoot: Shoot) -> Scene:
     Raises:
         Mistake: fewer than one training view or pixel.
     """
-    num_views, num_test, (height, width), paint, shape = shoot
+    num_views, num_test, (height, width), paint, shape, crowding = shoot
     if num_views < 1 or num_test < 0 or min(height, width) < 1:
         raise Mistake(
             f"synthetic scene of {num_views} + {num_test} views of {width}x{height} pixels;"
             " expected at least 1 + 0 views of 1x1",
             setting="downscale",
         )
-    poses = np.concatenate([_poses(num_views, turn=0.0), _poses(num_test, turn=0.5)])
+    turns = (num_views, 0.0), (num_test, 0.5)
+    poses = np.concatenate([_poses(count, turn, crowding) for count, turn in turns])
     count, pixels = len(poses), height * width
     focal = _FOCAL * min(height, width)
     K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
@@ -105,11 +108,12 @@ def _photograph(
     return jnp.clip(rgb, 0.0, 1.0), hits.hit
 
 
-def _poses(count: int, *, turn: float) -> Float[np.ndarray, "count 4 4"]:
-    """Cameras spread evenly over the sphere (a spiral), z up, looking at the centre."""
+def _poses(count: int, turn: float, crowding: float) -> Float[np.ndarray, "count 4 4"]:
+    """Cameras on a spiral over the sphere, z up, looking at the centre; see `Shoot.crowding`."""
     index = np.arange(count) + 0.5
     height = 0.95 - 1.7 * index / max(count, 1)  # few from straight above, none from straight below
-    angle = np.pi * (1 + 5**0.5) * (index + turn)
+    from_front = ((1 + 5**0.5) * (index + turn) + 1.5) % 2 - 1  # half turns
+    angle = np.pi * (from_front * np.abs(from_front) ** crowding - 0.5)
     ring = np.sqrt(1 - height**2)
     centres = np.stack([ring * np.cos(angle), ring * np.sin(angle), height], axis=-1)
     right = np.cross(-centres, [0.0, 0.0, 1.0])
@@ -123,5 +127,5 @@ def _poses(count: int, *, turn: float) -> Float[np.ndarray, "count 4 4"]:
 SHOOTS = {
     "synthetic": Shoot(num_views=40, num_test=8, size=(128, 128), paint=smooth),
     "synthetic_textured": Shoot(num_views=48, num_test=8, size=(480, 640), paint=speckled),
-    "synthetic_cabinet": Shoot(40, 8, (128, 128), COARSELY_SPECKLED, cabinet),
+    "synthetic_cabinet": Shoot(40, 8, (128, 128), COARSELY_SPECKLED, cabinet, crowding=1.0),
 }
