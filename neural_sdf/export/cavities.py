@@ -15,7 +15,7 @@ def fill_cavities(mesh: Mesh, *, radius: float = 1.0) -> tuple[Mesh, int]:
     """The mesh without the walls of sealed cavities and without what lies in them.
 
     No loss of photos reaches there, so that a field keeps bubbles. Where all that would be left
-    lies on the bounding sphere, photos were taken from inside a cavity, and the mesh stays as it is.
+    lies on the bounding sphere, photos were taken from inside a cavity: the mesh stays as it is.
 
     Args:
         mesh: closed, in the scene frame.
@@ -32,7 +32,7 @@ def fill_cavities(mesh: Mesh, *, radius: float = 1.0) -> tuple[Mesh, int]:
         return mesh, 0
     someone = np.unique(piece, return_index=True)[1]  # a vertex of each piece
     walls = mesh.faces[hidden[piece[mesh.faces[:, 0]]]]
-    turns = igl.winding_number(mesh.vertices, walls, mesh.vertices[someone])
+    turns = np.asarray(igl.winding_number(mesh.vertices, walls, mesh.vertices[someone]))
     hidden |= turns < -0.5
     seen = _of_pieces(mesh, ~hidden[piece])
     if share_on_sphere(seen, radius=radius) > 0.99:

@@ -18,8 +18,8 @@ refinement of all (`plain`); and IDR's dense search of 10 steps, 100 samples and
 all rays (`idr`). Ratios are to `hits_given`; that of `whole` is step_over_hits_given, and
 step_over_plain is `plain` over `whole`.
 
-comparing: the step, at the run's own batch size, without and with the photos compared where its rays
-hit (the loss `alike`), at `alone` and `with`; comparing_over_alone is their ratio.
+comparing: the step, at the run's own batch size, without and with the photos compared where its
+rays hit (the loss `alike`), at `alone` and `with`; comparing_over_alone is their ratio.
 
 cost: evaluations of the network a ray while searching, by the tracer's own certificate: those of
 rays under way (`useful`) and those paid for, on idle places of a batch too (`paid`), with and

@@ -60,7 +60,7 @@ def test_three_photos_and_more_see_most_walls_of_its_compartments(scene):
 
     @jax.jit
     def blocked(directions):
-        between = dict(near=jnp.zeros(len(start)), far=jnp.full(len(start), 2.0))
+        between = {"near": jnp.zeros(len(start)), "far": jnp.full(len(start), 2.0)}
         return trace(lambda _, points: cabinet(points), None, start, directions, **between).hit
 
     count = np.zeros(len(start), int)
