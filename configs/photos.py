@@ -44,6 +44,7 @@ def get_config() -> ConfigDict:
                     colour=1.0,
                     eikonal=0.1,
                     mask=30.0,
+                    off_object=5.0,
                     agreed=5.0,  # this and those below: what photos tell of each other
                     in_front=10.0,
                     alike=1.0,

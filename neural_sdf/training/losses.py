@@ -103,6 +103,15 @@ def agreed(evidence: Evidence) -> Float[Array, ""]:
     return _guiding(evidence) * jnp.mean(wrong)
 
 
+def off_object(evidence: Evidence) -> Float[Array, ""]:
+    """Mean of max(−f, 0) along rays that masks say pass the object, over all probes.
+
+    Off the visual hull nothing is kept, however small: the mask loss knows only what a ray hits.
+    """
+    wrong = jnp.where(evidence.probes.off_object, jax.nn.relu(-evidence.distances), 0.0)
+    return jnp.mean(wrong)
+
+
 def sparse_points(evidence: Evidence) -> Float[Array, ""]:
     """Mean of |f| at the object's sparse points, by their weights, as in Geo-NeuS (Fu et al. 2022).
 
@@ -160,10 +169,13 @@ LOSSES = {
     "agreed": Loss(agreed),
     "in_front": Loss(in_front),
     "alike": Loss(alike),
+    "off_object": Loss(off_object),
     "sparse_points": Loss(sparse_points),
 }
 GUIDES = frozenset({"agreed", "in_front"})
 """Losses that compared photos give what they know (`neural_sdf.stereo`)."""
+OFF_OBJECT = frozenset({"off_object"})
+"""Losses about rays that pass the object, along which points are asked for their distance."""
 SPARSE = frozenset({"sparse_points"})
 """Losses for which a batch holds sparse points of the object."""
 COMPARING = frozenset({"alike"})

@@ -34,6 +34,7 @@ class Probes(NamedTuple):
         tolerance: how far from it they may be, scene units, [M].
         on_surface: whether photos agree that the surface is there, [M].
         in_clear: whether they agree that nothing is, [M].
+        off_object: whether a mask says that nothing is, [M].
         weights: of sparse points; 0 of all others, [M].
     """
 
@@ -41,6 +42,7 @@ class Probes(NamedTuple):
     tolerance: Float[Array, " M"]
     on_surface: Bool[Array, " M"]
     in_clear: Bool[Array, " M"]
+    off_object: Bool[Array, " M"]
     weights: Float[Array, " M"]
 
 
@@ -50,21 +52,24 @@ def known_along(batch: Batch, rays: Rays) -> Known:
     return Known(batch.surface / cosine, batch.tolerance / cosine, batch.clear / cosine)
 
 
-def probes(batch: Batch, rays: Rays, known: Known) -> Probes:
+def probes(batch: Batch, rays: Rays, known: Known, *, passing: bool) -> Probes:
     """The batch's points, those of rays with a known depth moved onto these.
 
     Point i is of ray i. Of rays that know, every other point goes to the surface and every other
-    into the clear, more of them the nearer to its end (density in t as t itself). All others stay
-    where they are, uniform in the cube or sparse points of the object.
+    into the clear, more of them the nearer to its end (density in t as t itself). Of rays off the
+    object, every other goes anywhere along them if `passing`. All others stay where they are,
+    uniform in the cube or sparse points of the object.
     """
     count = len(batch.points)
     origins, directions, surface, tolerance, clear = (x[:count] for x in (*rays, *known))
     even, sparse = jnp.arange(count) % 2 == 0, batch.point_weights > 0
     on_surface = even & (surface > 0) & ~sparse
-    near, _, _ = clip_to_sphere(origins, directions)
-    in_clear = ~even & (clear > near) & ~sparse
+    near, far, meets = clip_to_sphere(origins, directions)
+    off_object = passing & ~even & ~batch.mask[:count] & meets & ~sparse
+    in_clear = ~even & (clear > near) & ~sparse & ~off_object
     chance = (batch.points[:, 0] + 1) / 2
     t = jnp.where(on_surface, surface, near + jnp.sqrt(chance) * (clear - near))
-    moved = (on_surface | in_clear)[:, None]
+    t = jnp.where(off_object, near + chance * (far - near), t)
+    moved = (on_surface | in_clear | off_object)[:, None]
     points = jnp.where(moved, origins + t[:, None] * directions, batch.points)
-    return Probes(points, tolerance, on_surface, in_clear, batch.point_weights)
+    return Probes(points, tolerance, on_surface, in_clear, off_object, batch.point_weights)

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from neural_sdf.fields import Field
 from neural_sdf.rendering import Renderer, Rendering
 from neural_sdf.scenes import Batch, CameraModel, Pyramid
-from neural_sdf.training.losses import LOSSES, Evidence, check_losses, sharpness
+from neural_sdf.training.losses import LOSSES, OFF_OBJECT, Evidence, check_losses, sharpness
 from neural_sdf.training.patches import compare
 from neural_sdf.training.probes import known_along, probes
 
@@ -122,7 +122,9 @@ def train_step(
     def total(
         params: Any, memory: Any, batch: Batch, photos: Pyramid | None, share: Array
     ) -> tuple[Array, Any]:
-        evidence = _evidence(model, params, memory, batch, photos, share)
+        evidence = _evidence(
+            model, params, memory, batch, photos, share, weights.keys() >= OFF_OBJECT
+        )
         terms = {name: LOSSES[name].value(evidence) for name in weights}
         loss = sum((weights[name] * term for name, term in terms.items()), jnp.float32(0))
         seen = evidence.rendering
@@ -171,13 +173,19 @@ def train_step(
 
 
 def _evidence(
-    model: Model, params: Any, memory: Any, batch: Batch, photos: Pyramid | None, share: Array
+    model: Model,
+    params: Any,
+    memory: Any,
+    batch: Batch,
+    photos: Pyramid | None,
+    share: Array,
+    passing: bool,
 ) -> Evidence:
-    """What the step knows, as functions of the parameters."""
+    """What the step knows, as functions of the parameters; `passing` as in `probes`."""
     rays = model.cameras.rays(params["cameras"], batch)
     seen = model.renderer.render(params, memory, rays, batch.keys, share)
     known = known_along(batch, rays)
-    asked = probes(batch, rays, known)
+    asked = probes(batch, rays, known, passing=passing)
     distances, gradients, _ = model.field.at(share).surface(params["field"], asked.points)
     compared = None
     if photos is not None:

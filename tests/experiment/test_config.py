@@ -23,7 +23,7 @@ OLDER = json.loads(Path(__file__).with_name("older_configs.json").read_text())
 # What those runs have that the configs have changed since.
 SINCE = {"photos": {"field.radiance_levels": 0, "train.steps": 12000, "train.weight_decay": 0.0}}
 # Losses that the configs have had a weight for since.
-WEIGHED = {"photos": ("agreed", "alike", "in_front", "sparse_points")}
+WEIGHED = {"photos": ("agreed", "alike", "in_front", "off_object", "sparse_points")}
 
 
 def shipped(name: str):

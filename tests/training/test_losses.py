@@ -70,6 +70,7 @@ def evidence_of(
             tolerance=jnp.full(2, 0.1),
             on_surface=jnp.array([True, False]),
             in_clear=jnp.array([False, True]),
+            off_object=jnp.array([False, True]),
             weights=jnp.asarray(weights, jnp.float32),
         ),
         distances=jnp.asarray(distances, jnp.float32),
@@ -111,6 +112,7 @@ BY_HAND = {
     )
     / (4 * SHARPNESS),
     "agreed": (0.3 - 0.1 + 0.5) / 2,
+    "off_object": 0.5 / 2,
     "sparse_points": (0.3 + 3 * 0.5) / (1 + 3),
     "in_front": (1.75 - 1 - 0.1) / 4,  # of the one ray that hits and should
     "alike": (0.25 + 0.5 + 0.75) / 3 / 2,  # of that ray's three most alike; two are compared

@@ -45,7 +45,7 @@ def evidence_at(
     rays, params = rays_of(batch), {"field": {"radius": radius, "red": 0.2}}
     seen = surface(field).render(params, None, rays, batch.keys, jnp.zeros(()))
     known = known_along(batch, rays)
-    asked = probes(batch, rays, known)
+    asked = probes(batch, rays, known, passing=False)
     distances, gradients, _ = field.surface(params["field"], asked.points)
     share = jnp.asarray(share)
     compared = compare(pyramid, rays_of, batch, rays, seen, share)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from neural_sdf.geometry import clip_to_sphere
 from neural_sdf.rendering import surface
 from neural_sdf.scenes import CAMERAS, Batch, Depths, DeviceFeed
 from neural_sdf.training.losses import LOSSES, Evidence
@@ -41,19 +42,45 @@ def test_probes_lie_on_rays_that_know_and_elsewhere_stay_where_they_are():
     batch = batch_of_ball(2.5, 2.4)
     rays = rays_of(batch)
     known = known_along(batch, rays)
-    points, _, on_surface, in_clear, _ = probes(batch, rays, known)
+    points, _, on_surface, in_clear, off_object, _ = probes(batch, rays, known, passing=True)
     count = len(batch.points)
     knows = np.asarray(batch.mask)[:count]
     even = np.arange(count) % 2 == 0
     np.testing.assert_array_equal(on_surface, knows & even)
     np.testing.assert_array_equal(in_clear, knows & ~even)
-    np.testing.assert_array_equal(points[~knows], batch.points[~knows])
+    _, _, meets = clip_to_sphere(*(x[:count] for x in rays))
+    np.testing.assert_array_equal(off_object, ~knows & ~even & meets)
+    stay = ~np.asarray(on_surface | in_clear | off_object)
+    np.testing.assert_array_equal(points[stay], batch.points[stay])
     depths = np.asarray(points)[:, 2] + 3
     np.testing.assert_allclose(depths[np.asarray(on_surface)], 2.5, rtol=1e-5)
     clear = depths[np.asarray(in_clear)]
     assert clear.min() > 1.9 and clear.max() < 2.4 + 1e-5
     # Density as t itself: the median is at the root of a half of the way.
     assert 2.1 < np.median(clear) < 2.4
+
+
+def test_rays_off_the_object_keep_to_themselves_where_no_loss_asks():
+    batch = batch_of_ball(2.5, 2.4)
+    known = known_along(batch, rays_of(batch))
+    points, *_, off_object, _ = probes(batch, rays_of(batch), known, passing=False)
+    knows = np.asarray(batch.mask)[: len(batch.points)]
+    assert not off_object.any()
+    np.testing.assert_array_equal(points[~knows], batch.points[~knows])
+
+
+def test_probes_off_the_object_lie_all_along_their_rays_within_the_sphere():
+    batch = batch_of_ball(2.5, 2.4)
+    rays = rays_of(batch)
+    points, *_, off_object, _ = probes(batch, rays, known_along(batch, rays), passing=True)
+    off = np.flatnonzero(off_object)
+    ahead = np.asarray(points)[off] - np.asarray(rays.origins)[off]
+    along = np.sum(ahead * np.asarray(rays.directions)[off], axis=-1)
+    np.testing.assert_allclose(ahead, along[:, None] * rays.directions[off], atol=1e-5)
+    near, far, _ = clip_to_sphere(rays.origins[off], rays.directions[off])
+    shares = (along - np.asarray(near)) / np.asarray(far - near)
+    assert shares.min() > -1e-4 and shares.max() < 1 + 1e-4
+    assert abs(np.mean(shares) - 0.5) < 0.15
 
 
 def evidence_at(field, radius, shift, batch: Batch) -> Evidence:
@@ -63,14 +90,14 @@ def evidence_at(field, radius, shift, batch: Batch) -> Evidence:
     rays = rays_of(batch)
     params = {"field": {"radius": radius, "red": 0.2}}
     known = known_along(batch, rays)
-    asked = probes(batch, rays, known)
+    asked = probes(batch, rays, known, passing=True)
     distances, gradients, _ = field.surface(params["field"], asked.points)
     seen = surface(field).render(params, None, rays, batch.keys, jnp.zeros(()))
     return Evidence(rays, seen, batch, gradients, jnp.zeros(()), known, asked, distances)
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", ["agreed", "in_front", "sparse_points"])
+@pytest.mark.parametrize("name", ["agreed", "in_front", "sparse_points", "off_object"])
 def test_gradient_by_shape_and_camera_is_that_of_finite_differences(sphere_field, name):
     """Of pixels well inside, so that no ray comes to hit or to miss within a difference."""
     batch = batch_of_ball(2.6, 2.9)
@@ -80,6 +107,10 @@ def test_gradient_by_shape_and_camera_is_that_of_finite_differences(sphere_field
     batch = batch._replace(points=batch.rgb, point_weights=batch.surface)  # all of one length
     batch = jax.tree.map(double, jax.tree.map(lambda x: x[at], batch))
     batch = batch._replace(points=batch.points[:32], point_weights=jnp.arange(32) % 2.0)
+    if name == "off_object":
+        along = jnp.tile(jnp.linspace(-0.9, 0.9, 32)[:, None], 3)
+        off = {"mask": jnp.zeros(64, bool), "points": along, "point_weights": jnp.zeros(32)}
+        batch = batch._replace(**off)
 
     def value(radius, shift):
         evidence = evidence_at(sphere_field, radius, shift, batch)
