@@ -4,7 +4,7 @@ from neural_sdf.geometry.bounds import clip_to_sphere
 from neural_sdf.geometry.cameras import Rays, pixel_rays, project
 from neural_sdf.geometry.rigid import rigid_from_twist
 from neural_sdf.geometry.similarity import Similarity, inverse, transform_points
-from neural_sdf.geometry.sparse_points import SparsePoints
+from neural_sdf.geometry.sparse_points import SparsePoints, standard_errors
 from neural_sdf.geometry.text import coordinates
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "pixel_rays",
     "project",
     "rigid_from_twist",
+    "standard_errors",
     "transform_points",
 ]

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+MOST_ERROR = 1e6  # pixels; no photo is as wide
+
 
 class SparsePoints(NamedTuple):
     """Points that were found on whatever photos show.
@@ -19,3 +21,9 @@ class SparsePoints(NamedTuple):
 
     places: Float64[np.ndarray, "N 3"]
     errors: Float64[np.ndarray, " N"]
+
+
+def standard_errors(written: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
+    """As `SparsePoints` has them: what is negative, endless or absurd means that none is known."""
+    with np.errstate(invalid="ignore"):
+        return np.where((written >= 0) & (written < MOST_ERROR), written, np.nan)

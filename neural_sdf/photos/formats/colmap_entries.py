@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from neural_sdf.geometry import SparsePoints
+from neural_sdf.geometry import SparsePoints, standard_errors
 from neural_sdf.mistake import Mistake
 from neural_sdf.photos.files.capture import pose_from_extrinsics
 from neural_sdf.photos.files.folder import LARGEST
@@ -163,8 +162,9 @@ def sparse_points(
     coordinates, errors = array("d"), array("d")
     for place, error, views in entries:
         coordinates.extend(place)
-        errors.append(error / max(views, 1) ** 0.5 if error >= 0 else math.nan)
+        errors.append(error / max(views, 1) ** 0.5)
     places = np.array(coordinates, np.float64).reshape(-1, 3)
     if not (np.abs(places) <= LARGEST).all():
         raise Mistake(f"{path} has a point that is not finite; expected numbers; remove it")
-    return SparsePoints(places, np.array(errors, np.float64)) if len(places) else None
+    errors = standard_errors(np.array(errors, np.float64))
+    return SparsePoints(places, errors) if len(places) else None

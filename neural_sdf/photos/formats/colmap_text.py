@@ -96,7 +96,14 @@ def points_text(path: Path) -> SparsePoints | None:
             place = numbers(line.split(None, 4)[1:4], 3, where).tolist()
             # X Y Z, a colour, the error, and two numbers of each photo; other tools end earlier.
             rest = line.split()[4:]
-            known = len(rest) > 3
-            yield place, numbers(rest[3:4], 1, where)[0] if known else -1.0, len(rest[4:]) // 2
+            yield place, _error(rest[3], where) if len(rest) > 3 else -1.0, len(rest[4:]) // 2
 
     return sparse_points(entries(), path)
+
+
+def _error(word: str, where: str) -> float:
+    """Any number, also one that means that none is known."""
+    try:
+        return float(word)
+    except ValueError:
+        return float(numbers([word], 1, where)[0])  # which says what is wrong with it

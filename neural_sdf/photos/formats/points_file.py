@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_sdf.geometry import SparsePoints
+from neural_sdf.geometry import SparsePoints, standard_errors
 from neural_sdf.photos.files.findings import Finding
 from neural_sdf.photos.files.folder import LARGEST, MOST_MODEL_BYTES, inner_path, read_bytes
 
@@ -32,6 +32,8 @@ def read_points(folder: Path, name: Any, findings: list[Finding]) -> SparsePoint
 
     try:
         path = folder / inner_path(folder, name, "ply_file_path")
+        if not path.is_file():
+            raise ValueError("there is no such file")
         content = io.BytesIO(read_bytes(path, EXPECTED, MOST_MODEL_BYTES))
         loaded = trimesh.load(content, file_type="ply", process=False)
         places = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), np.float64)
@@ -42,13 +44,14 @@ def read_points(folder: Path, name: Any, findings: list[Finding]) -> SparsePoint
             vertices = loaded.metadata["_ply_raw"]["vertex"]
         errors = np.full(len(places), np.nan)
         if ERROR in vertices["properties"]:
-            errors = np.asarray(vertices["data"][ERROR], np.float64).reshape(-1)
+            errors = standard_errors(np.asarray(vertices["data"][ERROR], np.float64).reshape(-1))
     except Exception as error:  # trimesh raises whatever its parsing ran into
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        said = f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        reason = " ".join(said.split())[:200]
         what = f"points {name!a:.200} cannot be read ({reason})"
         told = f"{what}; expected {EXPECTED}; they are left out"
         mend = "write the file again, or remove the key; a set with masks does without"
-        findings.append(Finding("unreadable-points", "note", told, mend))
+        findings.append(Finding("unreadable-points", "warning", told, mend))
         return None
     return SparsePoints(places, errors) if len(places) else None
 

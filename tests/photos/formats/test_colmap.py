@@ -94,6 +94,13 @@ def test_errors_of_points_shrink_with_the_photos_that_see_them(scene):
         np.testing.assert_allclose(errors, 0.5 / np.sqrt(views))
 
 
+@pytest.mark.parametrize("error", ["-1", "nan", "inf", "1e300"])
+def test_errors_of_points_that_say_nothing_are_unknown(scene, error):
+    folder, model = scene("text")
+    edit(model / "points3D.txt", " 1 2 3 0.5 1 2 3 4", f" 1 2 3 {error} 1 2 3 4")
+    assert np.isnan(read_colmap(folder, "").points.errors).any()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_views_are_in_the_order_of_file_names_and_say_their_origin(scene, kind):
     folder, _ = scene(kind)
@@ -228,6 +235,7 @@ def test_every_image_has_its_own_camera(scene):
         ("images", "000.png", "001.png", "image 100 .* image 99 .*'images_001'; expected one"),
         ("points3D", "0.5 1.25", "0.5 nan", "line 2 of .*points3D.txt .*nan; expected"),
         ("points3D", "0.5 1.25 -3.0 1 2 3 0.5 1 2 3 4", "0.5", "line 2 .* only 1 entries"),
+        ("points3D", " 1 2 3 0.5 1", " 1 2 3 none 1", "line 2 .*'none'; expected 1 number"),
     ],
 )
 def test_text_that_is_not_as_expected_is_refused(scene, file, old, new, message):

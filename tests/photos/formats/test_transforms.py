@@ -73,6 +73,15 @@ def test_points_may_be_text_with_colours_as_nerfstudio_writes_them(transforms_fo
     assert np.isnan(errors).all()
 
 
+def test_errors_that_say_nothing_are_unknown(transforms_folder, edit_json):
+    errors = [-1.0, np.finfo(float).max, np.inf, np.nan, 0.0, 0.5]
+    points = SparsePoints(POINTS[: len(errors)], np.array(errors))
+    capture = read_transforms(transforms_folder, "")
+    write_transforms(transforms_folder, capture._replace(points=points))
+    read = read_transforms(transforms_folder, "").points.errors
+    np.testing.assert_array_equal(read, [np.nan] * 4 + [0.0, 0.5])
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -96,7 +105,7 @@ def test_points_that_cannot_be_read_are_told_and_left_out(
     capture = read_transforms(transforms_folder, "")
     (finding,) = capture.findings
     assert capture.points is None and len(capture.views) == 12
-    assert (finding.code, finding.level) == ("unreadable-points", "note")
+    assert (finding.code, finding.level) == ("unreadable-points", "warning")
     assert str(name) in finding.message
 
 
